@@ -220,25 +220,29 @@ class Row(NamedTuple):
     "One record of a history."
     step:int; values:dict[str, float|int]; time:float
 
+def _probe(path:Path, f)->tuple[list[str], struct.Struct, int, int]:
+    "Of the open segment `f`: its keys, its record, where the data starts, and how many records are there."
+    fields, start = _parse_header(f)
+    wide = len(fields) == 3 and len(fields[1]) == 3
+    keys = _wide_keys(path) if wide else [o[0] for o in fields[1:-1]]
+    record = struct.Struct('<q' + ('d'*len(keys) if wide else ''.join('d' if o[1] == '<f8' else 'q' for o in fields[1:-1])) + 'd')
+    lo, hi = 0, (os.fstat(f.fileno()).st_size - start) // record.size
+    while lo < hi:                                                   # bisect for the first record that isn't there
+        mid = (lo + hi) // 2
+        here = any(os.pread(f.fileno(), 8, start + (mid + 1)*record.size - 8))
+        lo, hi = (mid + 1, hi) if here else (lo, mid)
+    return keys, record, start, lo
+
 def last_row(
     path:Path, # An `.npy` file of a history
 )->Row|None: # None when no record is there
     "The last committed record of the segment `path`."
     with open(path, 'rb') as f:
-        fields, start = _parse_header(f)
-        wide = len(fields) == 3 and len(fields[1]) == 3
-        keys = _wide_keys(path) if wide else [o[0] for o in fields[1:-1]]
-        record = struct.Struct('<q' + ('d'*len(keys) if wide else ''.join('d' if o[1] == '<f8' else 'q' for o in fields[1:-1])) + 'd')
-        def at(i): return os.pread(f.fileno(), record.size, start + i*record.size)
-        def here(i): return any(at(i)[-8:])
-        lo, hi = 0, (os.fstat(f.fileno()).st_size - start) // record.size
-        while lo < hi:                                                   # the first record that isn't there
-            mid = (lo + hi) // 2
-            lo, hi = (mid + 1, hi) if here(mid) else (lo, mid)
-        if not lo: return None
-        raw = at(lo - 1)
-        step, *values, t = record.unpack(raw)
-        return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
+        keys, record, start, n = _probe(path, f)
+        if not n: return None
+        raw = os.pread(f.fileno(), record.size, start + (n - 1)*record.size)
+    step, *values, t = record.unpack(raw)
+    return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
 
 # %% ../../nbs/track/10_history.ipynb #c032
 def read_events(
@@ -336,7 +340,11 @@ class History:
     @property
     def rows(self)->int:
         "The number of rows, without those of system metrics."
-        return sum(len(p.step) for p in self._parts())
+        n = len(read_events(self.path, 'row'))
+        for p in self._files():
+            with open(p, 'rb') as f: keys, _, _, rows = _probe(p, f)
+            if not keys[0].startswith('sys/'): n += rows
+        return n
 
     def metric(self,
         key:str, # The metric's name
