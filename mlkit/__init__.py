@@ -1,10 +1,12 @@
 "The notebook-first workbench for training and evaluation: tracked runs on plain files, no server, no account."
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False                       # typing itself would double the time of this import; editors know the name
 if TYPE_CHECKING:
+    from typing import Any
+
     from mlkit.track.compare import diff, parallel, plot
     from mlkit.track.run import Run
     from mlkit.track.session import alert, current, define_metric, finish, init, log, login, save

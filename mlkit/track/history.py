@@ -144,6 +144,7 @@ class HistoryWriter:
         self.folder, self.prefix = folder, f'{session}-{rank}-{os.urandom(3).hex()}'
         self.mapped = mappable(folder)
         self.open:list[Segment] = []                    # everything that needs closing
+        self._done = (0, 0)                             # records and bytes of what is closed
         self.numbers = count()                          # not len(open): a signal handler may log while a file is being made
         self.by_keys:dict[tuple, Segment] = {}          # where the next row of these keys and formats goes
 
@@ -167,12 +168,12 @@ class HistoryWriter:
     @property
     def rows(self)->int:
         "Records of this process."
-        return sum(s.rows for s in self.open)
+        return self._done[0] + sum(s.rows for s in self.open)
 
     @property
     def nbytes(self)->int:
         "Bytes of these records, without what is only reserved."
-        return sum(s.start + s.rows*s.size for s in self.open)
+        return self._done[1] + sum(s.start + s.rows*s.size for s in self.open)
 
     def sync(self)->None:
         "Bring new records to the disk."
@@ -180,7 +181,8 @@ class HistoryWriter:
 
     def close(self)->int:
         "Close every segment and return the number of records."
-        done, self.open, self.by_keys = self.open, [], {}
+        self._done, done = (self.rows, self.nbytes), self.open
+        self.open, self.by_keys = [], {}
         return sum(s.close() for s in done)
 
 # %% ../../nbs/track/10_history.ipynb #c025
