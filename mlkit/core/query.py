@@ -6,8 +6,9 @@
 __all__ = ['LONGEST', 'Get', 'QueryError', 'resolve', 'Query', 'parse']
 
 # %% ../../nbs/core/06_query.ipynb #c002
-"""A small expression language for filters: comparisons, `and`, `or`, `not`, `in`, arithmetic and a few string methods over named
-values. Text is parsed by `ast` and turned into closures over a fixed list of operations; nothing is ever evaluated as Python."""
+"""A small expression language for filters: comparisons, `and`, `or`, `not`, `in`, arithmetic and a few string methods
+over named values. Text is parsed by `ast` and turned into closures over a fixed list of operations; nothing is ever
+evaluated as Python."""
 
 # %% ../../nbs/core/06_query.ipynb #c004
 import ast, difflib, math, operator, re
@@ -22,7 +23,8 @@ class QueryError(ValueError):
 # %% ../../nbs/core/06_query.ipynb #c009
 def _tiers(name:str, known:Iterable[str])->list[list[str]]:
     "The names of `known` that `name` may mean: in full, without the first part, as the last part."
-    tests = (lambda k: k == name), (lambda k: k.partition('.')[2] == name), (lambda k: k.endswith(('.' + name, '/' + name)))
+    ends = f'.{name}', f'/{name}'
+    tests = (lambda k: k == name), (lambda k: k.partition('.')[2] == name), (lambda k: k.endswith(ends))
     known = list(known)
     return [[k for k in known if test(k)] for test in tests]
 
@@ -50,7 +52,7 @@ def resolve(
         if len(found) == 1: return found[0]
         if found: raise QueryError(f"{name!r} is ambiguous; write one of: {_quoted(found)}")
     near = _near(name, known)
-    hint = f"did you mean {_quoted(near)}?" if near else f"choose from: {_quoted(known[:30])}" if known else 'there is nothing to choose from'
+    hint = f"did you mean {_quoted(near)}?" if near else f"choose from: {_quoted(known[:30]) or 'nothing at all'}"
     raise QueryError(f"No {name!r} here; {hint}")
 
 # %% ../../nbs/core/06_query.ipynb #c020
@@ -78,8 +80,9 @@ def _parse(text:str)->ast.AST:
         raise QueryError(f"Can't read the condition {text!r}: {hint}") from e
 
 # %% ../../nbs/core/06_query.ipynb #c026
-_COMPARE = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
-    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b, ast.Is: operator.eq, ast.IsNot: operator.ne}
+_COMPARE = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
+_COMPARE |= {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.eq, ast.IsNot: operator.ne}
+_COMPARE |= {ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b}
 
 def _compared(op:Callable, a:Any, b:Any)->bool:
     "`op(a, b)`, false where a value is missing or the two can't be compared."
@@ -91,7 +94,7 @@ def _compared(op:Callable, a:Any, b:Any)->bool:
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: lambda a, b: float(a)**float(b)}
 
-def _computed(op:Callable, *values:Any)->float|int|None: # None where a value is missing, no number, or the result isn't real
+def _computed(op:Callable, *values:Any)->float|int|None: # None where there is no real result
     "`op` of numbers."
     if not all(isinstance(v, (int, float)) for v in values): return None
     try: out = op(*values)
@@ -148,8 +151,8 @@ class _Compiler:
         "The name that `a.b`, `a['b']` or a placeholder spells."
         if isinstance(node, ast.Name): return self.held.get(node.id, node.id)
         if isinstance(node, ast.Attribute): return f'{self.dotted(node.value)}.{self.held.get(node.attr, node.attr)}'
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-            return f'{self.dotted(node.value)}.{node.slice.value}'
+        key = getattr(getattr(node, 'slice', None), 'value', None)
+        if isinstance(node, ast.Subscript) and isinstance(key, str): return f'{self.dotted(node.value)}.{key}'
         raise self.refuse(node)
 
     def list(self, node):
@@ -221,7 +224,7 @@ def parse(
     text:str, # For example `lr < 0.05 and acc > 0.9`
 )->Query:
     "Read the condition `text`; `QueryError` says what can't be read."
-    if not isinstance(text, str) or not text.strip(): raise QueryError(f"A condition is text such as 'lr < 0.05', not {text!r}")
+    if not isinstance(text, str) or not text.strip(): raise QueryError(f"A condition is text like 'lr < 0.05', not {text!r}")
     try: c = _Operators(text)
     except RecursionError as e: raise QueryError(f"The condition {text[:40]!r}... is nested too deeply") from e
     return Query(text, tuple(c.names), c.run)
