@@ -1,0 +1,506 @@
+"How a run begins and ends: every way out of a script, a `with` block or a notebook leaves the truth behind."
+import argparse, dataclasses, json, signal
+from pathlib import Path
+
+import pytest
+from conftest import only, until
+
+import mlkit
+
+# --- the ways out of a script
+
+def test_the_end_of_a_script_finishes_the_run(script):
+    "A script that comes to its end needs no `finish`; the status, the times, the rows and the summary are there."
+    script("import mlkit\nrun = mlkit.init('p')\nfor i in range(100): run.log(a=i)", ok=True)
+    r = only()
+    assert r.status == 'finished' and r.meta['rows'] == 100 and r.summary['a'] == 99
+    assert r.started <= r.ended and r.duration >= 0 and r.meta['error'] is None
+
+OUT = [('raise ValueError("bad")', 1, 'failed'), ('import sys; sys.exit(0)', 0, 'finished'), ('import sys; sys.exit()', 0, 'finished'),
+    ('import sys; sys.exit(3)', 3, 'failed'), ('import sys; sys.exit("no data")', 1, 'failed'), ('import os; os._exit(0)', 0, 'crashed'),
+    ('raise KeyboardInterrupt', None, 'interrupted'), ('import os; os.abort()', -signal.SIGABRT, 'crashed'),
+    ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', -signal.SIGTERM, 'crashed')]
+
+@pytest.mark.parametrize('how,rc,status', OUT, ids=[o[0][:28] for o in OUT])
+def test_the_ways_out_of_a_script(script, how, rc, status):
+    "Without a `with` block the status says how the script ended, its exit status is its own, and the last row is there."
+    r = script(f"import mlkit\nrun = mlkit.init('p')\nrun.log(a=1.)\n{how}")
+    assert rc is None or r.rc == rc
+    assert only().status == status and only().metric('a').value.tolist() == [1.]
+    if how.startswith('raise ValueError'):
+        assert 'ValueError: bad' in r.err, 'the traceback is printed as ever'
+        e = only().meta['error']
+        assert (e['type'], e['message']) == ('ValueError', 'bad') and 'raise ValueError("bad")' in e['traceback']
+
+OUT_OF_WITH = [('pass', 'finished'), ('raise ValueError("bad")', 'failed'), ('raise KeyboardInterrupt', 'interrupted'), ('raise SystemExit(0)', 'finished'),
+    ('raise SystemExit(1)', 'failed'), ('raise GeneratorExit', 'failed')]
+
+@pytest.mark.parametrize('how,status', OUT_OF_WITH, ids=[o[0] for o in OUT_OF_WITH])
+def test_the_ways_out_of_a_with_block(store, how, status):
+    "The `with` block finishes the run, stores the traceback of what left it, and lets the exception through."
+    try:
+        with mlkit.init('p') as run:
+            run.log(a=1.)
+            exec(how)
+        raised = False
+    except BaseException: raised = True
+    assert raised == (how != 'pass')
+    assert run.status == only().status == status
+    if status != 'finished': assert how.split('(')[0].split()[-1] in only().meta['error']['traceback']
+    assert mlkit.current() is None
+
+def test_the_given_end_wins(store):
+    "`finish(status=...)` and W&B's `finish(exit_code=1)` say how the run ended; finishing twice changes nothing."
+    run = mlkit.init('p', name='a')
+    run.finish(status='failed')
+    run.finish()
+    mlkit.init('p', name='b').finish(exit_code=1)
+    mlkit.init('p', name='c')
+    mlkit.finish()
+    mlkit.finish()
+    assert {r.name: r.status for r in mlkit.runs('p')} == dict(a='failed', b='failed', c='finished')
+
+def test_an_exception_that_was_caught_is_none(script):
+    "A script that catches its exceptions ends well."
+    script("import mlkit\nrun = mlkit.init('p')\ntry: 1/0\nexcept ZeroDivisionError: pass", ok=True)
+    assert only().status == 'finished'
+
+def test_ctrl_c(script):
+    "A real SIGINT in the middle of the loop gives `interrupted`."
+    p = script.start("import mlkit\nrun = mlkit.init('p')\nprint('go', flush=True)\nwhile True: run.log(a=1.)")
+    p.stdout.readline()
+    p.send_signal(signal.SIGINT)
+    script.wait(p)
+    assert only().status == 'interrupted' and only().meta['error']['type'] == 'KeyboardInterrupt'
+
+def test_kill_9(script):
+    "A living run says `running`; killed, it says `crashed` at once, with the time of its last record."
+    p = script.start("import mlkit, time\nrun = mlkit.init('p')\nfor i in range(10): run.log(a=i)\nprint('go', flush=True)\ntime.sleep(60)")
+    p.stdout.readline()
+    assert only().status == 'running' and only().ended is None
+    p.kill()
+    p.wait()
+    r = only()
+    assert r.status == 'crashed' and r.ended == pytest.approx(r.history()['_time'].iloc[-1], abs=1e-6)
+    assert r.summary['a'] == 9 and len(r.history()) == 10
+    assert json.loads((r.path/'run.json').read_text())['status'] == 'running', 'nobody has to write to tell that it crashed'
+
+def test_a_reader_on_another_host_guesses_and_says_so(script):
+    "Where the lock can't be asked, the age of the last record decides, and the note says that it is a guess."
+    script("import mlkit, os\nrun = mlkit.init('p')\nrun.log(a=1.)\nos._exit(0)")
+    path = only().path/'run.json'
+    meta = json.loads(path.read_text())
+    meta['host'] |= dict(name='node7', boot_id='another')
+    path.write_text(json.dumps(meta))
+    r = only()
+    assert r.status in ('running', 'crashed') and 'node7' in r.status_note and 'guess' in r.status_note
+
+def test_excepthooks_of_others_still_run(script):
+    "mlkit's hook passes exceptions on to the hook that was there, and to one that comes later."
+    for order in ('before', 'after'):
+        hook = "import sys\nsys.excepthook = lambda *a: print('HOOK', a[0].__name__)"
+        init = "import mlkit\nmlkit.init('p')"
+        r = script('\n'.join([hook, init] if order == 'before' else [init, hook]) + '\n1/0')
+        assert r.rc == 1 and (order == 'after' or 'HOOK ZeroDivisionError' in r.out)
+    assert 'failed' in {r.status for r in mlkit.runs('p')}
+
+# --- notebooks
+
+def test_a_kernel_that_is_shut_down(kernel):
+    "The last rows before a kernel is shut down are there and the run is finished."
+    k = kernel()
+    k.run("import mlkit\nrun = mlkit.init('p')")
+    k.run("for i in range(1000): run.log(a=i)")
+    assert only().status == 'running'
+    k.shutdown()
+    assert only().status == 'finished' and len(only().history()) == 1000 and only().summary['a'] == 999
+
+def test_nbclient_runs_a_notebook(tmp_path, store, monkeypatch):
+    "A notebook executed from top to bottom, as in CI, leaves a finished run."
+    import nbformat
+    from conftest import clean_env
+    from nbclient import NotebookClient
+    for k, v in clean_env(MLKIT_STORE=store).items(): monkeypatch.setenv(k, v)
+    cell = nbformat.v4.new_code_cell
+    nb = nbformat.v4.new_notebook(cells=[cell("import mlkit\nrun = mlkit.init('p')"), cell("for i in range(10): run.log(a=i)\nrun")])
+    NotebookClient(nb, kernel_name='python3', resources={'metadata': {'path': str(tmp_path)}}).execute()
+    assert only().status == 'finished' and len(only().history()) == 10
+
+def test_a_cell_that_raises_marks_the_run(kernel):
+    "Without a `with` block the exception of a cell is recorded; a run that is then finished properly is finished."
+    k = kernel()
+    k.run("import mlkit\nrun = mlkit.init('p', name='mended')\nrun.log(a=1.)", 'init-1')
+    text, error = k.run("def f(): raise LookupError('no such column')\nf()", 'bad')
+    assert error == 'LookupError'
+    e = until(lambda: only().meta['error'])
+    assert (e['type'], e['message']) == ('LookupError', 'no such column') and 'def f()' in e['traceback'] and only().status == 'running'
+    k.run("run.log(a=2.)\nrun.finish()")
+    assert only().status == 'finished' and only().metric('a').value.tolist() == [1., 2.]
+    k.run("run = mlkit.init('q')\nrun.log(a=1.)", 'init-2')
+    k.run("1/0")
+    k.shutdown()
+    assert only('q').status == 'failed' and only('q').meta['error']['type'] == 'ZeroDivisionError'
+
+def test_an_interrupted_cell(kernel):
+    "The stop button gives `interrupted` when the user leaves it at that."
+    k = kernel()
+    k.run("import mlkit, time\nrun = mlkit.init('p')")
+    m = k.send("run.log(a=1.)\nprint('go', flush=True)\nwhile True: time.sleep(.01)")
+    until(lambda: len(only().history()))
+    k.interrupt()
+    assert k.result(m)[1] == 'KeyboardInterrupt'
+    k.shutdown()
+    assert only().status == 'interrupted'
+
+@pytest.mark.parametrize('ids', [True, False], ids=['with cellId', 'without'])
+def test_running_the_init_cell_again(kernel, ids):
+    "The earlier run of the same cell ends as superseded, both are linked, one line says so; another cell's run just finishes."
+    def cid(s): return s if ids else None
+    k = kernel()
+    k.run("import mlkit", cid('imports'))
+    init = "run = mlkit.init('p', config=dict(lr=.1))\nrun.log(a=1.)"
+    first, _ = k.run(init, cid('init'))
+    again, _ = k.run(init.replace('.1', '.2') if ids else init, cid('init'))
+    assert len([l for l in again.splitlines() if 'supersede' in l]) == 1 and 'supersede' not in first
+    old, new = sorted(mlkit.runs('p'), key=lambda r: r.started)
+    assert (old.status, new.status) == ('superseded', 'running')
+    assert old.meta['links']['superseded_by'] == new.id and new.meta['links']['supersedes'] == old.id
+    assert len(old.history()) == 1 and mlkit.Store().get(old.id).metric('a').value.tolist() == [1.]
+    other, _ = k.run("other = mlkit.init('p', name='other')", cid('another cell'))
+    assert 'supersede' not in other and mlkit.Store().get(new.id).status == 'finished'
+    text, error = k.run("run.log(a=2.)", cid('old variable'))
+    assert error == 'RuntimeError'
+
+def test_a_loop_in_one_cell_is_no_rerun(kernel):
+    "A sweep in one cell makes a run each; none of them supersedes the one before."
+    k = kernel()
+    text, error = k.run("import mlkit\nfor lr in (.1, .2, .3):\n    run = mlkit.init('p', config=dict(lr=lr))\n    run.log(a=lr)\nrun.finish()", 'sweep')
+    assert error is None and 'supersede' not in text
+    assert [r.status for r in mlkit.runs('p')] == ['finished']*3
+
+def test_rerunning_after_finish_is_no_rerun_of_a_live_run(kernel):
+    "A cell that finishes its own run can be run again: both runs are finished."
+    k = kernel()
+    for _ in range(2): k.run("import mlkit\nwith mlkit.init('p') as run: run.log(a=1.)", 'whole')
+    assert [r.status for r in mlkit.runs('p')] == ['finished']*2
+
+# --- wrong use
+
+def test_log_before_init(store):
+    "`mlkit.log` without a run names the call that is missing and creates nothing."
+    with pytest.raises(RuntimeError, match='init'): mlkit.log(dict(a=1.))
+    assert mlkit.current() is None and mlkit.run is None and not store.exists()
+
+def test_log_after_finish(store):
+    "`log` after `finish` raises on both of its paths and names the way to go on, which works."
+    run = mlkit.init('p')
+    for i in range(10): run.log(a=float(i))
+    run.finish()
+    for metrics in (dict(a=1.), dict(b='x')):
+        with pytest.raises(RuntimeError, match='resume') as e: run.log(metrics)
+        assert run.id in str(e.value)
+    with pytest.raises(RuntimeError): run.config.lr = 1
+    again = mlkit.init('p', resume=run.id)
+    again.log(a=10.)
+    assert again.history()['_step'].tolist() == list(range(11))
+
+# --- resume
+
+def test_resume_a_run(store):
+    "`resume=ID` goes on with the run: id, name, config, tags and steps; what init says newly is added."
+    run = mlkit.init('p', name='long', config=dict(lr=.1, wd=0.), tags=['x'], notes='first try')
+    run.log(a=1.)
+    run.finish()
+    again = mlkit.init('p', resume=run.id, config=dict(lr=.2))
+    assert (again.id, again.name, again.path) == (run.id, 'long', run.path) and again.resumed
+    assert dict(again.config) == dict(lr=.2, wd=0.) and again.step == 1
+    assert only().status == 'running'
+    again.log(a=2.)
+    again.finish()
+    r = only()
+    assert r.status == 'finished' and r.history()['_step'].tolist() == [0, 1] and r.meta['rows'] == 2
+    assert r.config == dict(lr=.2, wd=0.) and tuple(r.tags) == ('x',) and r.notes == 'first try' and r.summary['a'] == 2.
+    assert [(e['key'], e['old'], e['new']) for e in r.events('config')] == [('lr', .1, .2)]
+
+def test_resume_takes_what_the_reader_gives(store):
+    "A run can be named by its record, its name or the start of its id."
+    run = mlkit.init('p', name='long')
+    run.finish()
+    for ref in (only(), 'long', run.id, run.id[:-2]):
+        again = mlkit.init('p', resume=ref)
+        assert again.id == run.id
+        again.finish()
+
+def test_resume_must_and_allow(store):
+    "As in W&B: 'must' needs the run, 'allow' takes it when it is there and makes it when it isn't, 'never' refuses."
+    with pytest.raises((ValueError, KeyError, LookupError), match='my-run'): mlkit.init('p', id='my-run', resume='must')
+    assert not mlkit.runs('p')
+    run = mlkit.init('p', id='my-run', resume='allow')
+    assert run.id == 'my-run' and not run.resumed
+    run.log(a=1.)
+    run.finish()
+    for how in ('allow', 'must'):
+        run = mlkit.init('p', id='my-run', resume=how)
+        assert run.resumed
+        run.log(a=2.)
+        run.finish()
+    assert only().metric('a').value.tolist() == [1., 2., 2.]
+    with pytest.raises((ValueError, FileExistsError), match='my-run'): mlkit.init('p', id='my-run', resume='never')
+
+def test_resume_of_nothing(store):
+    "A run that isn't there is an error with its name."
+    mlkit.init('p').finish()
+    with pytest.raises((ValueError, KeyError, LookupError), match='nonsense'): mlkit.init('p', resume='nonsense')
+
+def test_resume_after_a_crash(script):
+    "A killed run is resumed with its steps, and is then finished; the error of an earlier end is gone."
+    script("import mlkit, os\nrun = mlkit.init('p', id='r')\nfor i in range(5): run.log(a=i)\nos._exit(1)")
+    assert only().status == 'crashed'
+    script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=5)", ok=True)
+    assert only().status == 'finished' and only().history()['_step'].tolist() == list(range(6))
+
+def test_resume_of_a_failed_run(store):
+    "A resumed run that ends well is not 'finished with an error'."
+    with pytest.raises(ZeroDivisionError), mlkit.init('p') as run: 1/0
+    with mlkit.init('p', resume=run.id) as run: run.log(a=1.)
+    assert only().status == 'finished' and only().meta['error'] is None
+
+def test_resume_of_a_living_run(script):
+    "Two processes can't both own a run: the second is told who has it, or joins, but the first loses nothing."
+    p = script.start("import mlkit, sys, time\nrun = mlkit.init('p', id='r')\nrun.log(a=1.)\nprint('go', flush=True)\ntime.sleep(60)")
+    p.stdout.readline()
+    r = script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=2.)")
+    assert r.rc == 0 or ('Error' in r.err and 'r' in r.err)
+    assert p.poll() is None and only().status == 'running' and 1. in only().metric('a').value
+    p.kill()
+
+# --- init
+
+def test_init_fields(store):
+    "What init is given is in run.json and in the record: name, group, job type, tags, notes, config, host."
+    run = mlkit.init('p', name='n', config=dict(a=1), group='g', job_type='train', tags=('x', 'y'), notes='why')
+    run.finish()
+    r = only()
+    assert (r.name, r.project, r.group, r.job_type, tuple(r.tags), r.notes) == ('n', 'p', 'g', 'train', ('x', 'y'), 'why')
+    assert r.meta['format'] == 1 and r.meta['host']['pid'] and len((r.path/'run.json').read_bytes()) < 3000
+    assert (store/'.gitignore').read_text().strip() == '*'
+
+def test_default_names(store):
+    "Without a project the folder's name is taken, and the run is called by the words of its id."
+    run = mlkit.init()
+    assert run.project == Path.cwd().name and run.id.endswith(run.name) and run.path == store/run.project/run.id
+
+@dataclasses.dataclass
+class Settings: lr:float = .1; layers:tuple = (1, 2)
+
+@pytest.mark.parametrize('config,want', [(argparse.Namespace(lr=.1, path=Path('/x')), dict(lr=.1, path='/x')), (Settings(), dict(lr=.1, layers=[1, 2])),
+    (dict(opt=dict(name='adam', betas=(.9, .99))), dict(opt=dict(name='adam', betas=[.9, .99]))), (None, {})])
+def test_kinds_of_config(store, config, want):
+    "A dict, a Namespace, a dataclass: all become settings, nested as they are."
+    mlkit.init('p', config=config).finish()
+    assert only().config == want
+
+def test_the_config_may_change(store):
+    "A setting may change in a notebook: run.json has the new value, the events keep the old one."
+    run = mlkit.init('p', config=dict(lr=.1))
+    run.config.lr = .01
+    run.config['depth'] = 3
+    run.config.update(dict(depth=4), allow_val_change=True)
+    assert run.config.lr == .01 and run.config['depth'] == 4 and 'depth' in run.config and run.config.get('nope', 5) == 5
+    assert only().config == dict(lr=.01, depth=4), 'a reader sees it while the run lives'
+    run.finish()
+    assert [(e['key'], e['old'], e['new']) for e in only().events('config')] == [('lr', .1, .01), ('depth', None, 3), ('depth', 3, 4)]
+    with pytest.raises(AttributeError, match='lr, depth'): _ = run.config.momentum
+
+def test_the_callers_config_is_not_shared(store):
+    "Changing the dict afterwards does not change what was recorded."
+    cfg = dict(lr=.1, opt=dict(name='adam'))
+    run = mlkit.init('p', config=cfg)
+    cfg['lr'] = 9.
+    cfg['opt']['name'] = 'sgd'
+    run.finish()
+    assert only().config == dict(lr=.1, opt=dict(name='adam'))
+
+def test_a_second_init_in_a_script(store):
+    "A loop of `init` without `finish` gives a finished run each; the current run is the newest."
+    a = mlkit.init('p', name='a')
+    a.log(x=1.)
+    b = mlkit.init('p', name='b')
+    mlkit.log(dict(x=2.))
+    assert mlkit.current() is b is mlkit.run and a.status == 'finished'
+    b.finish()
+    assert {r.name: r.metric('x').value.tolist() for r in mlkit.runs('p')} == dict(a=[1.], b=[2.])
+
+@pytest.mark.parametrize('reinit', [True, 'finish_previous', 'create_new', 'return_previous'])
+def test_reinit(store, reinit):
+    "W&B's values of `reinit` mean what they mean there."
+    a = mlkit.init('p', name='a')
+    b = mlkit.init('p', name='b', reinit=reinit)
+    assert (b is a) == (reinit == 'return_previous')
+    assert a.status == ('running' if reinit in ('create_new', 'return_previous') else 'finished')
+    for run in (a, b): run.finish()
+
+def test_disabled(store):
+    "`mode='disabled'` takes every call and writes nothing."
+    with mlkit.init('p', config=dict(lr=.1, api_key='k'), mode='disabled') as run:
+        run.log(a=1.)
+        mlkit.log(dict(a=2.), step=5)
+        run.config.lr = .2
+        run.summary['best'] = 1.
+        run.define_metric('a', summary='max')
+        run.alert('t', 'x')
+        assert run.config.lr == .2 and mlkit.current() is run and len(run.history()) in (0, 2) and run.id and run.name
+        with pytest.raises(ZeroDivisionError): 1/0
+    assert not store.exists() or not list(store.rglob('run.json'))
+
+def test_disabled_by_the_environment(script, store):
+    "`MLKIT_MODE=disabled` switches tracking off without touching the script."
+    script("import mlkit\nrun = mlkit.init('p')\nrun.log(a=1.)\nrun.finish()", ok=True, MLKIT_MODE='disabled')
+    assert not store.exists() or not list(store.rglob('run.json'))
+
+def test_an_unknown_mode_or_resume(store):
+    "A wrong value lists the right ones."
+    with pytest.raises(ValueError, match='disabled'): mlkit.init('p', mode='of')
+    assert not mlkit.runs('p')
+
+WANDB_ONLY = dict(entity='team', settings=None, anonymous='allow', save_code=True, force=True, dir='/nowhere', sync_tensorboard=True, monitor_gym=True,
+    magic=True, allow_val_change=True, config_exclude_keys=['x'])
+
+def test_wandb_arguments_are_accepted(script):
+    "Arguments of W&B that mean nothing here give one line of notice that names them, not an error."
+    r = script(f"import mlkit\nmlkit.init('p', **{WANDB_ONLY!r})", ok=True)
+    said = [l for l in (r.out + r.err).splitlines() if 'entity' in l]
+    assert len(said) == 1 and 'anonymous' in said[0] and only().status == 'finished'
+
+def test_an_unknown_argument_is_an_error(store):
+    "A misspelt argument is no W&B argument."
+    with pytest.raises(TypeError, match='confg'): mlkit.init('p', confg=dict(lr=.1))
+
+@pytest.mark.parametrize('mode', ['online', 'offline'])
+def test_wandb_modes(store, mode):
+    "W&B's modes that track are all the same here."
+    mlkit.init('p', mode=mode).finish()
+    assert only().status == 'finished'
+
+def test_secrets_are_masked(script, store):
+    "A setting that looks like a secret never reaches the disk, at init or later, nested or not; a notice names it; the program has it."
+    r = script('''
+        import mlkit
+        run = mlkit.init('p', config=dict(api_key='S3CRET-1', lr=.1, db=dict(password='S3CRET-2', host='h'), apis=[dict(token='S3CRET-3')]))
+        run.config.hf_token = 'S3CRET-4'
+        run.config.update(dict(aws=dict(secret_access_key='S3CRET-5')))
+        run.config.api_key = 'S3CRET-6'
+        run.config.db['password'] = 'S3CRET-7'
+        run.log(a=1.)
+        assert run.config.api_key == 'S3CRET-6' and run.config.db['password'] == 'S3CRET-7'
+        ''', ok=True)
+    assert 'api_key' in r.out + r.err and 'db.password' in r.out + r.err and 'S3CRET' not in r.out + r.err
+    assert not [f for f in store.rglob('*') if f.is_file() and b'S3CRET' in f.read_bytes()]
+    c = only().config
+    assert c['lr'] == .1 and c['db']['host'] == 'h' and c['api_key'] != 'S3CRET-6' and 'hf_token' in c
+
+def test_words_that_only_sound_secret(store):
+    "Settings such as `max_tokens` or `tokenizer` are kept."
+    cfg = dict(max_tokens=5, tokenizer='bpe', num_tokens=7, keyboard='x', author='me', secretary='s')
+    mlkit.init('p', config=cfg).finish()
+    assert only().config == cfg
+
+# --- the rest of a run
+
+def test_current_run(store):
+    "`mlkit.log`, `finish`, `run`, `config` and `summary` are those of the current run."
+    run = mlkit.init('p', config=dict(lr=.1))
+    assert mlkit.current() is run is mlkit.run and mlkit.config.lr == .1
+    mlkit.log(dict(a=1.))
+    mlkit.log(dict(b=2.), step=7)
+    mlkit.define_metric('a', summary='max')
+    mlkit.summary['note'] = 'x'
+    mlkit.finish()
+    assert mlkit.current() is None and only().summary == dict(a=1., b=2., note='x') and only().history()['_step'].tolist() == [0, 7]
+
+def test_a_finished_run_is_still_good_for_reading(store):
+    "After `finish` the object answers: history, summary, status, repr."
+    with mlkit.init('p') as run: run.log(a=1.)
+    assert run.status == 'finished' and run.summary['a'] == 1. and len(run.history()) == 1 and run.name in repr(run)
+
+def test_define_metric(store):
+    "`define_metric` says which value of a metric counts; what the user sets wins; an unknown summary lists the known."
+    rules = dict(a='max', b='min', c='mean', d='first', e='last', f='none')
+    with mlkit.init('p') as run:
+        for k, how in rules.items(): run.define_metric(k, summary=how, step_metric='epoch')
+        run.define_metric('val/*', summary='max')
+        run.define_metric('h', summary='best', goal='minimize')
+        for v in (2., 5., -1.): run.log({**dict.fromkeys('abcdefgh', v), 'val/acc': v})
+        run.log(a=float('nan'))
+        run.summary['g'] = 42
+        with pytest.raises(ValueError, match='max'): run.define_metric('a', summary='maximum')
+        live = dict(run.summary)
+    want = dict(a=5., b=-1., c=2., d=2., e=-1., g=42, h=-1.) | {'val/acc': 5.}
+    assert dict(only().summary) == want == live
+    assert only().meta['metrics']['a'] == dict(summary='max', step_metric='epoch')
+
+def test_the_summary_of_a_crashed_run_knows_the_rules(script):
+    "A reader applies `define_metric` and what the user set, when the run could not."
+    script('''
+        import mlkit, os
+        run = mlkit.init('p')
+        run.define_metric('a', summary='max')
+        for v in (1., 3., 2.): run.log(a=v, b=v)
+        run.summary['best'] = 'mine'
+        run.summary['b'] = 7.
+        os._exit(1)
+        ''')
+    assert dict(only().summary) == dict(a=3., b=7., best='mine')
+
+def test_alert(store, capsys):
+    "An alert is recorded with title, text and level, and can be seen."
+    run = mlkit.init('p')
+    run.alert('Loss is NaN', 'after 3 epochs', level='WARN')
+    mlkit.alert(title='second')
+    (a, b) = run.events('alert')
+    assert (a['title'], a['text'], a['level'], b['title']) == ('Loss is NaN', 'after 3 epochs', 'warn', 'second')
+    assert 'Loss is NaN' in ''.join(capsys.readouterr())
+
+def test_save(store, tmp_path):
+    "`save` copies files, folders and patterns as they are now, and links them; nothing to save is an error with the name."
+    (tmp_path/'model.pt').write_bytes(b'1')
+    (tmp_path/'out').mkdir()
+    for n in 'ab': (tmp_path/'out'/f'{n}.txt').write_text(n)
+    run = mlkit.init('p')
+    run.save('model.pt')
+    run.save('out/*.txt')
+    mlkit.save(tmp_path/'out')
+    (tmp_path/'model.pt').write_bytes(b'2')
+    assert (run.path/'files'/'model.pt').read_bytes() == b'1' and (run.path/'files'/'out'/'b.txt').read_text() == 'b'
+    assert 'model.pt' in {e['path'] for e in run.events('file')}
+    with pytest.raises(FileNotFoundError, match='nothing.here'): run.save('nothing.here')
+
+def test_overhead(store):
+    "`run.overhead` says what logging cost: calls, time a call, its share, bytes on disk."
+    run = mlkit.init('p')
+    for i in range(1000): run.log(a=float(i), b=1.)
+    o = run.overhead
+    assert o['calls'] == 1000 and 0 < o['us_per_call'] < 1e6 and 0 < o['share'] <= 1
+    on_disk = sum(f.stat().st_size for f in (run.path/'history').iterdir())
+    assert 32*1000 <= o['bytes'] <= on_disk + 10_000
+
+def test_commit_false(store):
+    "W&B's `commit=False` holds values back until the next call, also one without values, and until the end."
+    run = mlkit.init('p')
+    run.log(dict(a=1.), commit=False)
+    assert len(run.history()) == 0
+    run.log(dict(b=2.))
+    run.log(dict(a=3.), commit=False)
+    run.log({})
+    run.log(dict(a=4.), commit=False)
+    run.finish()
+    h = only().history()
+    assert h['_step'].tolist() == [0, 1, 2] and h['a'].tolist() == [1., 3., 4.] and h['b'].tolist()[0] == 2.
+
+def test_init_returns_while_the_rest_follows(store, monkeypatch):
+    "With everything switched on a run that ends at once has its code, packages and hardware: the end waits for them."
+    for k in ('MLKIT_CODE', 'MLKIT_PACKAGES'): monkeypatch.setenv(k, '1')
+    mlkit.init('p').finish()
+    r = only()
+    packages = json.loads((r.path/'env.json').read_text())
+    assert r.meta['code'] and r.meta['hardware']['cores'] and 'numpy' in str(packages)
