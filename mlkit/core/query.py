@@ -80,9 +80,9 @@ def _parse(text:str)->ast.AST:
         raise QueryError(f"Can't read the condition {text!r}: {hint}") from e
 
 # %% ../../nbs/core/06_query.ipynb #c026
-_COMPARE = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
+_COMPARE:dict[type, Callable] = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 _COMPARE |= {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.eq, ast.IsNot: operator.ne}
-_COMPARE |= {ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b}
+_COMPARE |= {ast.In: lambda a, b: operator.contains(b, a), ast.NotIn: lambda a, b: not operator.contains(b, a)}
 
 def _compared(op:Callable, a:Any, b:Any)->bool:
     "`op(a, b)`, false where a value is missing or the two can't be compared."
@@ -224,7 +224,7 @@ def parse(
     text:str, # For example `lr < 0.05 and acc > 0.9`
 )->Query:
     "Read the condition `text`; `QueryError` says what can't be read."
-    if not isinstance(text, str) or not text.strip(): raise QueryError(f"A condition is text like 'lr < 0.05', not {text!r}")
-    try: c = _Operators(text)
+    if not str(text or '').strip(): raise QueryError(f"A condition is text like 'lr < 0.05', not {text!r}")
+    try: c = _Operators(str(text))
     except RecursionError as e: raise QueryError(f"The condition {text[:40]!r}... is nested too deeply") from e
-    return Query(text, tuple(c.names), c.run)
+    return Query(str(text), tuple(c.names), c.run)
