@@ -11,14 +11,15 @@ __all__ = ['SOUND', 'dump_json', 'load_json', 'write_atomic', 'append_line', 're
 can't leave their folder, and whether a file system can be trusted with a memory map."""
 
 # %% ../../nbs/core/01_files.ipynb #c004
-import json, os, re
+import json, os, re, threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 try: import fcntl
 except ImportError: fcntl = None # Windows
 
-# %% ../../nbs/core/01_files.ipynb #c007
+# %% ../../nbs/core/01_files.ipynb #c008
 def _tag(o:Any)->Any:
     "Replace non-finite floats anywhere in `o` by `{'$float': 'nan'|'inf'|'-inf'}`."
     if isinstance(o, float): return o if o - o == 0 else {'$float': repr(float(o))}
@@ -26,17 +27,17 @@ def _tag(o:Any)->Any:
     if isinstance(o, (list, tuple)): return [_tag(v) for v in o]
     return o
 
-# %% ../../nbs/core/01_files.ipynb #c010
+# %% ../../nbs/core/01_files.ipynb #c011
 def dump_json(
     obj:Any, # Dicts, lists, strings, numbers, bools and None
     indent:int|None=None, # Spaces a level; None writes one line
 )->str: # Strict JSON
     "Write `obj` as strict JSON in which NaN and infinities survive."
-    kw = dict(indent=indent, ensure_ascii=False, separators=None if indent else (',', ':'))
-    try: return json.dumps(obj, allow_nan=False, **kw)
-    except ValueError: return json.dumps(_tag(obj), allow_nan=False, **kw)
+    def dump(o): return json.dumps(o, allow_nan=False, indent=indent, ensure_ascii=False, separators=None if indent else (',', ':'))
+    try: return dump(obj)
+    except ValueError: return dump(_tag(obj))
 
-# %% ../../nbs/core/01_files.ipynb #c011
+# %% ../../nbs/core/01_files.ipynb #c012
 def _untag(d:dict)->Any:
     "The float that `_tag` hid in `d`, or `d` itself."
     return float(d['$float']) if len(d) == 1 and '$float' in d else d
@@ -45,25 +46,24 @@ def load_json(
     text:str|bytes, # What `dump_json` wrote, or any JSON
 )->Any: # The value, with its NaNs and infinities
     "Read JSON that `dump_json` wrote."
-    mark = b'$float' if isinstance(text, bytes) else '$float'
-    return json.loads(text, object_hook=_untag if mark in text else None)
+    if isinstance(text, bytes): text = text.decode('utf-8', 'surrogatepass')
+    return json.loads(text, object_hook=_untag if '$float' in text else None)
 
-# %% ../../nbs/core/01_files.ipynb #c014
+# %% ../../nbs/core/01_files.ipynb #c015
 def write_atomic(
     path:str|Path, # The file to replace; its folder must exist
     data:str|bytes, # All of the new content
 )->None:
     "Replace the file `path` by `data` in one step; raises `OSError` and leaves the old file when the disk is full."
-    temp = f'{path}.{os.getpid()}.tmp'
+    temp = f'{path}.{os.getpid()}.{threading.get_ident()}.tmp'
     try:
         with open(temp, 'wb') as f: f.write(data.encode() if isinstance(data, str) else data)
         os.replace(temp, path)
     except OSError:
-        try: os.unlink(temp)
-        except OSError: pass
+        with suppress(OSError): os.unlink(temp)
         raise
 
-# %% ../../nbs/core/01_files.ipynb #c017
+# %% ../../nbs/core/01_files.ipynb #c018
 def append_line(
     path:str|Path, # A file of JSON lines; created when it isn't there
     obj:dict, # One record
@@ -76,7 +76,7 @@ def append_line(
     if n < len(data): raise OSError(28, 'short write: the disk is full', str(path))
     return n
 
-# %% ../../nbs/core/01_files.ipynb #c018
+# %% ../../nbs/core/01_files.ipynb #c019
 def read_lines(
     path:str|Path, # A file of JSON lines
 )->list[dict]: # The records in the order written; [] when there is no such file
@@ -84,12 +84,12 @@ def read_lines(
     try: raw = Path(path).read_bytes()
     except OSError: return []
     out = []
-    for l in raw.split(b'\n'):
-        try: out.append(load_json(l.decode('utf-8', 'surrogatepass')))
+    for line in raw.split(b'\n'):
+        try: out.append(load_json(line.decode('utf-8', 'surrogatepass')))
         except ValueError: continue
     return [o for o in out if isinstance(o, dict)]
 
-# %% ../../nbs/core/01_files.ipynb #c022
+# %% ../../nbs/core/01_files.ipynb #c023
 class Lock:
     "An exclusive lock on the file `path`, held until `release` or the end of the process."
     def __init__(self,
@@ -112,7 +112,7 @@ class Lock:
         fd, self.fd = self.fd, None
         if fd is not None: os.close(fd)
 
-# %% ../../nbs/core/01_files.ipynb #c024
+# %% ../../nbs/core/01_files.ipynb #c025
 def is_locked(
     path:str|Path, # The lock's file
 )->bool: # True when a living process of this machine holds it
@@ -125,7 +125,7 @@ def is_locked(
     except OSError: return True
     finally: os.close(fd)
 
-# %% ../../nbs/core/01_files.ipynb #c029
+# %% ../../nbs/core/01_files.ipynb #c030
 _BAD = re.compile(r'[\x00-\x1f\x7f/\\]')
 
 def safe_name(
@@ -141,7 +141,7 @@ def safe_name(
     else: return name
     raise ValueError(f"The {what} {name!r} {why}; use letters, digits, spaces, '-' and '_'")
 
-# %% ../../nbs/core/01_files.ipynb #c032
+# %% ../../nbs/core/01_files.ipynb #c033
 SOUND = frozenset('ext2 ext3 ext4 xfs btrfs f2fs tmpfs overlay apfs'.split())
 
 def _unescape(s:str)->str: return re.sub(r'\\(\d{3})', lambda m: chr(int(m[1], 8)), s)
@@ -154,13 +154,14 @@ def file_system(
     try: lines = Path(mountinfo).read_text().splitlines()
     except OSError: return ''
     path, best, kind = os.path.realpath(path), '', ''
-    for l in lines:
-        left, _, right = l.partition(' - ')
+    for line in lines:
+        left, _, right = line.partition(' - ')
         at = _unescape(left.split(' ')[4])
-        if len(at) >= len(best) and (path == at or path.startswith(at.rstrip('/') + '/')): best, kind = at, right.split(' ')[0]
+        inside = path == at or path.startswith(at.rstrip('/') + '/')
+        if inside and len(at) >= len(best): best, kind = at, right.split(' ')[0]
     return kind
 
-# %% ../../nbs/core/01_files.ipynb #c034
+# %% ../../nbs/core/01_files.ipynb #c035
 def mappable(
     path:str|Path, # An existing file or folder
 )->bool: # True where a memory map is safe; `MLKIT_MAP=0` says no everywhere, `MLKIT_MAP=1` says yes

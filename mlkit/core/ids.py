@@ -13,12 +13,14 @@ that people can talk about a run."""
 import os, re, time
 
 # %% ../../nbs/core/02_ids.ipynb #c007
-ADJECTIVES = '''able agile amber bold brave bright brisk calm clear clever cool coral crisp curious daring deep eager early easy fair
-fast fine fleet fond free fresh gentle glad golden grand happy hardy honest jolly keen kind lively loyal lucky mellow merry mild misty neat
-noble patient plain proud quick quiet rapid ready royal sharp silver smart snowy solid steady sunny swift tidy warm wise'''.split()
-ANIMALS = '''badger bear beaver bee bison bobcat camel carp cat cod condor coot crab crane crow deer dove duck eagle eel egret elk falcon
-finch fox frog gecko goose gull hare hawk heron horse ibex ibis jay koala lark lemur lion llama loon lynx mole moose mouse newt otter owl
-panda perch pike puffin quail raven robin salmon seal swan tiger toad trout wolf wren'''.split()
+ADJECTIVES = '''able agile amber bold brave bright brisk calm clear clever cool coral crisp curious daring deep eager
+early easy fair fast fine fleet fond free fresh gentle glad golden grand happy hardy honest jolly keen kind lively loyal
+lucky mellow merry mild misty neat noble patient plain proud quick quiet rapid ready royal sharp silver smart snowy
+solid steady sunny swift tidy warm wise'''.split()
+ANIMALS = '''badger bear beaver bee bison bobcat camel carp cat cod condor coot crab crane crow deer dove duck eagle eel
+egret elk falcon finch fox frog gecko goose gull hare hawk heron horse ibex ibis jay koala lark lemur lion llama loon
+lynx mole moose mouse newt otter owl panda perch pike puffin quail raven robin salmon seal swan tiger toad trout wolf
+wren'''.split()
 
 # %% ../../nbs/core/02_ids.ipynb #c010
 ID_RE = re.compile(r'\d{8}-\d{6}-[a-z]+-[a-z]+(-\d+)?')

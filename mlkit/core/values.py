@@ -11,7 +11,7 @@ __all__ = ['EXACT', 'MASK', 'count', 'as_number', 'on_device', 'fetch', 'as_step
 what each of them is, in one place, so that every part of mlkit agrees."""
 
 # %% ../../nbs/core/05_values.ipynb #c004
-import math, os, re, unicodedata
+import os, re, unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -77,7 +77,9 @@ def as_step(
     v:Any, # What the user passed as `step`
 )->int: # Between -2**63 and 2**63 - 1
     "The step that `v` stands for; raises `TypeError` for what is no whole number and `ValueError` beyond 64 bits."
-    n = v if isinstance(v, (int, float)) else as_number(v) if not hasattr(type(v), '__index__') or hasattr(v, 'item') else v.__index__()
+    if isinstance(v, (int, float)): n = v
+    elif hasattr(v, 'item') or not hasattr(type(v), '__index__'): n = as_number(v)
+    else: n = v.__index__()
     if isinstance(n, float) and n.is_integer(): n = int(n)
     if not isinstance(n, int): raise TypeError(f"step={v!r} is no whole number: pass an int, or leave step out to count on")
     if not -2**63 <= n < 2**63: raise ValueError(f"step={v!r} does not fit 64 bits")
@@ -92,9 +94,10 @@ def as_key(
     "Check a metric's name; raises `TypeError` for what is no string and `ValueError` for a name that isn't allowed."
     if not isinstance(k, str): raise TypeError(f"A metric's name is a string, not {type(k).__name__}: {k!r}")
     if not k.strip(): raise ValueError("A metric's name can't be empty: log(loss=...) or log({'loss': ...})")
-    if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns: use {k.lstrip('_') or 'another name'!r}")
+    if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns such as _step")
     if _CONTROL.search(k): raise ValueError(f"The metric's name {k!r} holds a control character: remove it")
-    return k if k.isascii() else unicodedata.normalize('NFC', k.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace'))
+    if k.isascii(): return k
+    return unicodedata.normalize('NFC', k.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace'))
 
 # %% ../../nbs/core/05_values.ipynb #c026
 def flatten(
@@ -124,8 +127,9 @@ def jsonable(
     if isinstance(v, Mapping): return {str(k): jsonable(o, strict) for k,o in v.items()}
     if isinstance(v, (list, tuple)): return [jsonable(o, strict) for o in v]
     if isinstance(v, (set, frozenset)): return [jsonable(o, strict) for o in sorted(v, key=repr)]
-    if hasattr(v, 'tolist') and getattr(v, 'ndim', 0) and _root(v) in ('numpy', 'torch', 'jax', 'jaxlib'): return jsonable(v.tolist(), strict)
-    if hasattr(v, '__dataclass_fields__') and not isinstance(v, type): return {k: jsonable(getattr(v, k), strict) for k in v.__dataclass_fields__}
+    if hasattr(v, 'tolist') and _root(v) in ('numpy', 'torch', 'jax', 'jaxlib') and v.ndim: return jsonable(v.tolist(), strict)
+    if hasattr(v, '__dataclass_fields__') and not isinstance(v, type):
+        return {k: jsonable(getattr(v, k), strict) for k in v.__dataclass_fields__}
     if isinstance(v, os.PathLike): return os.fspath(v)
     if hasattr(v, 'isoformat'): return v.isoformat()
     if hasattr(v, 'value') and hasattr(v, 'name'): return jsonable(v.value, strict)        # an enum's member
@@ -141,12 +145,13 @@ def as_config(
     if config is None: return {}
     if isinstance(config, Mapping): return {str(k): v for k,v in config.items()}
     if hasattr(config, '__dataclass_fields__'): return {k: getattr(config, k) for k in config.__dataclass_fields__}
-    if hasattr(config, '__dict__') and not isinstance(config, type): return {k: v for k,v in vars(config).items() if k[:1] != '_'}
+    if hasattr(config, '__dict__') and not isinstance(config, type):
+        return {k: v for k,v in vars(config).items() if k[:1] != '_'}
     raise TypeError(f"config is a dict (or argparse.Namespace, dataclass), not {type(config).__name__}: {config!r}")
 
 # %% ../../nbs/core/05_values.ipynb #c036
-_SECRET = re.compile(r'(^|[_\-. ])(password|passwd|passphrase|secret|token|credentials?|auth|private_?key|api_?key|access_?key|secret_?key|'
-    r'account_?key|connection_?string|bearer)$', re.I)
+_SECRET = re.compile(r'(^|[_\-. ])(password|passwd|passphrase|secret|token|credentials?|auth|bearer|connection_?string|'
+    r'(private|api|access|secret|account)_?key)$', re.I)
 _CAMEL = re.compile(r'(?<=[a-z0-9])(?=[A-Z])')
 MASK = '********'
 
@@ -165,10 +170,12 @@ def mask_secrets(
     out, names = {}, []
     for k, v in d.items():
         full = f'{at}.{k}' if at else str(k)
-        if is_secret(k) and v not in (None, '', False): out[k] = MASK; names.append(full)
-        elif isinstance(v, Mapping): out[k], inner = mask_secrets(v, full); names += inner
+        found = []
+        if is_secret(k) and v not in (None, '', False): v, found = MASK, [full]
+        elif isinstance(v, Mapping): v, found = mask_secrets(v, full)
         elif isinstance(v, (list, tuple)):
             inner = [mask_secrets(o, full) if isinstance(o, Mapping) else (o, []) for o in v]
-            out[k] = [o for o,_ in inner]; names += [n for _,ns in inner for n in ns]
-        else: out[k] = v
+            v, found = [o for o,_ in inner], [n for _,ns in inner for n in ns]
+        out[k] = v
+        names += found
     return out, names

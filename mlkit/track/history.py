@@ -14,6 +14,7 @@ straight into a memory map, so it belongs to the kernel before `log` returns, an
 import json, mmap, os, struct
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-# %% ../../nbs/track/10_history.ipynb #c007
+# %% ../../nbs/track/10_history.ipynb #c008
 def _header(fields:list[tuple], rows:int)->bytes:
     "The `.npy` header for `fields` with `rows` records; its length doesn't depend on `rows`."
     def text(n): return f"{{'descr': {fields!r}, 'fortran_order': False, 'shape': ({n},), }}"
@@ -38,22 +39,23 @@ def _header(fields:list[tuple], rows:int)->bytes:
     data = body.encode(enc)
     return b'\x93NUMPY' + bytes([v, 0]) + struct.pack('<H' if v == 1 else '<I', size) + data + b' '*(size - len(data) - 1) + b'\n'
 
-# %% ../../nbs/track/10_history.ipynb #c010
+# %% ../../nbs/track/10_history.ipynb #c011
 MAX_HEADER = 10_000 # numpy.load's default limit (`max_header_size`)
 
 def _fields(keys:Sequence[str], formats:str)->tuple[list[tuple], bool]:
     "The fields of a record, and whether they had to be folded into one field `values`."
     one = [('_step', '<i8'), *((k, f'<{"f" if f == "d" else "i"}8') for k,f in zip(keys, formats)), ('_time', '<f8')]
-    if sum(len(k.encode()) for k in keys) + 12*len(keys) < MAX_HEADER - 400 and len(_header(one, 0)) < MAX_HEADER: return one, False
+    if len(keys) < MAX_HEADER/12 and len(_header(one, 0)) < MAX_HEADER: return one, False
     return [('_step', '<i8'), ('values', '<f8', (len(keys),)), ('_time', '<f8')], True
 
-# %% ../../nbs/track/10_history.ipynb #c013
+# %% ../../nbs/track/10_history.ipynb #c014
 _PAGE, _MOST = 4096, 4 << 20        # bytes: a file's first size, and the most it grows by at once
 _POPULATE_WRITE = 23                # MADV_POPULATE_WRITE, Linux 5.14: take the page faults now, not one in each page later
 
 class Segment:
     "One `.npy` file of records with the same `keys`, growing in place; made by `HistoryWriter`."
-    __slots__ = ('path', 'keys', 'pack', 'size', 'start', 'end', 'buf', 'slots', 'fd', 'fields', 'mapped', 'nbytes', 'synced')
+    __slots__ = tuple('path keys fields mapped fd buf pack start size slots end nbytes synced'.split())
+    buf:Any                                                              # the map, or the descriptor for `pwrite`
     def __init__(self,
         path:Path, # The new file; `OSError` when it can't be created
         keys:tuple[str, ...], # The metrics' names in logging order
@@ -66,7 +68,7 @@ class Segment:
         record = struct.Struct(f'<q{formats}d')
         self.size, self.start, self.end = record.size, len(_header(self.fields, 0)), 0
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        self.buf:Any = self.fd
+        self.buf = self.fd
         self.pack = record.pack_into if mapped else _positional(record)
         self.slots, self.nbytes, self.synced = count(), 0, 0
         self.grow(0)
@@ -75,8 +77,8 @@ class Segment:
         "Reserve blocks until record `row` fits; raises `OSError` on a full disk, and then nothing has changed."
         while row >= self.end:
             small = max(_PAGE, self.start + self.size)
-            try: nbytes = self._reserve(self.nbytes + min(max(self.nbytes, small), max(small, _MOST)))
-            except OSError: nbytes = self._reserve(self.nbytes + small)  # nearly full: take what is left
+            try: nbytes = _reserve(self, self.nbytes + min(max(self.nbytes, small), max(small, _MOST)))
+            except OSError: nbytes = _reserve(self, self.nbytes + small)  # nearly full: take what is left
             if self.mapped:
                 buf = mmap.mmap(self.fd, nbytes)
                 _populate(buf, self.nbytes // _PAGE * _PAGE, nbytes)
@@ -85,12 +87,6 @@ class Segment:
             rows = (nbytes - self.start) // self.size
             os.pwrite(self.fd, _header(self.fields, rows), 0)
             self.end = rows                                              # last: a thread that sees it sees the new map
-
-    def _reserve(self, nbytes:int)->int:
-        "Make the file `nbytes` long, with real blocks where it is to be mapped."
-        if self.mapped: os.posix_fallocate(self.fd, self.nbytes, nbytes - self.nbytes)
-        else: os.ftruncate(self.fd, nbytes)
-        return nbytes
 
     def set(self, row:int, column:int, value:float)->None:
         "Overwrite one value of a record that was written before, for a device that delivers late."
@@ -118,11 +114,16 @@ class Segment:
         os.close(self.fd)
         return n
 
-# %% ../../nbs/track/10_history.ipynb #c014
+# %% ../../nbs/track/10_history.ipynb #c015
+def _reserve(seg:Segment, nbytes:int)->int:
+    "Make the file of `seg` `nbytes` long, with real blocks where it is to be mapped."
+    if seg.mapped: os.posix_fallocate(seg.fd, seg.nbytes, nbytes - seg.nbytes)
+    else: os.ftruncate(seg.fd, nbytes)
+    return nbytes
+
 def _populate(buf:mmap.mmap, lo:int, hi:int)->None:
     "Fault in the bytes `lo..hi` of `buf` for writing, where the kernel can."
-    try: buf.madvise(_POPULATE_WRITE, lo, hi - lo)
-    except (AttributeError, OSError, ValueError): pass
+    with suppress(AttributeError, OSError, ValueError): buf.madvise(_POPULATE_WRITE, lo, hi - lo)
 
 def _positional(record:struct.Struct):
     "A stand-in for `pack_into` that writes the record to a file's descriptor at an offset."
@@ -131,7 +132,7 @@ def _positional(record:struct.Struct):
         if os.pwrite(fd, data, offset) < len(data): raise OSError(28, 'short write: the disk is full')
     return write
 
-# %% ../../nbs/track/10_history.ipynb #c022
+# %% ../../nbs/track/10_history.ipynb #c023
 MAX_KEY_SETS = 64 # More than this, and rows go to events.jsonl instead: files and maps are not free
 
 class HistoryWriter:
@@ -185,8 +186,8 @@ class HistoryWriter:
         self.open, self.by_keys = [], {}
         return sum(s.close() for s in done)
 
-# %% ../../nbs/track/10_history.ipynb #c025
-def _parse_header(f)->tuple[list, int]:
+# %% ../../nbs/track/10_history.ipynb #c026
+def _parse_header(f:Any)->tuple[list, int]:
     "The fields and the data's offset in the open `.npy` file `f`."
     lead = f.read(12)
     if lead[:6] != b'\x93NUMPY': raise ValueError('not an .npy file')
@@ -197,7 +198,7 @@ def _parse_header(f)->tuple[list, int]:
 
 def _wide_keys(path:Path)->list[str]: return load_json(path.with_suffix('.json').read_bytes())['keys']
 
-# %% ../../nbs/track/10_history.ipynb #c026
+# %% ../../nbs/track/10_history.ipynb #c027
 def read_segment(
     path:Path, # An `.npy` file of a history
 )->'np.ndarray': # A structured array, a read-only view of the file without a copy where no row is missing
@@ -215,7 +216,7 @@ def read_segment(
     n = int(there.nonzero()[0][-1]) + 1 if there.any() else 0
     return a[:n] if there[:n].all() else a[:n][there[:n]]
 
-# %% ../../nbs/track/10_history.ipynb #c029
+# %% ../../nbs/track/10_history.ipynb #c030
 PENDING = struct.pack('<Q', 0x7ff86d6c6b697421) # A NaN that means: the device has not delivered this value yet
 
 class Row(NamedTuple):
@@ -227,7 +228,8 @@ def _probe(path:Path, f)->tuple[list[str], struct.Struct, int, int]:
     fields, start = _parse_header(f)
     wide = len(fields) == 3 and len(fields[1]) == 3
     keys = _wide_keys(path) if wide else [o[0] for o in fields[1:-1]]
-    record = struct.Struct('<q' + ('d'*len(keys) if wide else ''.join('d' if o[1] == '<f8' else 'q' for o in fields[1:-1])) + 'd')
+    formats = 'd'*len(keys) if wide else ''.join('d' if o[1] == '<f8' else 'q' for o in fields[1:-1])
+    record = struct.Struct(f'<q{formats}d')
     lo, hi = 0, (os.fstat(f.fileno()).st_size - start) // record.size
     while lo < hi:                                                   # bisect for the first record that isn't there
         mid = (lo + hi) // 2
@@ -246,7 +248,7 @@ def last_row(
     step, *values, t = record.unpack(raw)
     return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
 
-# %% ../../nbs/track/10_history.ipynb #c032
+# %% ../../nbs/track/10_history.ipynb #c033
 def read_events(
     run_path:str|Path, # The run's folder
     kind:str|None=None, # Only events of this kind: `value`, `file`, `config`, `summary`, `alert`, ...
@@ -255,7 +257,7 @@ def read_events(
     out = [o for p in sorted(Path(run_path).glob('events*.jsonl')) for o in read_lines(p)]
     return [o for o in out if kind is None or o.get('kind') == kind]
 
-# %% ../../nbs/track/10_history.ipynb #c035
+# %% ../../nbs/track/10_history.ipynb #c036
 class _Part(NamedTuple):
     "Rows of one writer: `cols` maps a key to the row numbers that have it (None: all) and the values."
     session:int; rank:int; group:Any; step:Any; time:Any; cols:dict[str, tuple]
@@ -263,13 +265,14 @@ class _Part(NamedTuple):
 def _file_part(path:Path)->_Part:
     session, rank = map(int, path.name.split('-')[:2])
     a = read_segment(path)
-    if a.dtype.names[1:-1] == ('values',) and a.dtype['values'].shape:
+    names = (a.dtype.names or ())[1:-1]
+    if names == ('values',) and a.dtype['values'].shape:
         keys = _wide_keys(path)
         cols = {k: (None, a['values'][:, i]) for i,k in enumerate(keys)}
-    else: cols = {k: (None, a[k]) for k in a.dtype.names[1:-1]}
+    else: cols = {k: (None, a[k]) for k in names}
     return _Part(session, rank, frozenset(cols), a['_step'], a['_time'], cols)
 
-# %% ../../nbs/track/10_history.ipynb #c036
+# %% ../../nbs/track/10_history.ipynb #c037
 def _event_parts(run_path:Path)->Iterator[_Part]:
     "The rows among the events, a part for each session and rank."
     import numpy as np
@@ -283,29 +286,33 @@ def _event_parts(run_path:Path)->Iterator[_Part]:
         group = [frozenset(o['values']) for o in rows]
         yield _Part(session, rank, group, np.array([o['step'] for o in rows]), np.array([o['time'] for o in rows]), cols)
 
-# %% ../../nbs/track/10_history.ipynb #c038
+# %% ../../nbs/track/10_history.ipynb #c039
 class Metric(NamedTuple):
     "One metric's points in the order written: `step` int64, `value` float64 or int64, `time` in seconds since the epoch."
     step:'np.ndarray'; value:'np.ndarray'; time:'np.ndarray'
 
-# %% ../../nbs/track/10_history.ipynb #c040
+# %% ../../nbs/track/10_history.ipynb #c041
 def _order(parts:list[_Part])->Any:
     "Positions that bring the joined rows of `parts` into the order written."
     import numpy as np
     rising = np.concatenate([np.maximum.accumulate(p.time) for p in parts])
     return np.argsort(rising, kind='stable')
 
+def _large(values:Any)->bool:
+    "Whether these are integers that float64 can't hold."
+    return values.dtype.kind == 'i' and bool((abs(values) > EXACT).any())
+
 def _join(pieces:list)->Any:
     "Concatenate values of one key: int64 stays exact where every piece is whole numbers."
     import numpy as np
-    if len({p.dtype for p in pieces}) > 1 and any(p.dtype.kind == 'i' and np.abs(p).max(initial=0) > EXACT for p in pieces):
+    if len({p.dtype for p in pieces}) > 1 and any(_large(p) for p in pieces):
         whole = all(p.dtype.kind == 'i' or (np.isfinite(p).all() and (p == np.rint(p)).all()) for p in pieces)
         pieces = [p.astype('i8' if whole else object) for p in pieces]
     return np.concatenate(pieces)
 
-# %% ../../nbs/track/10_history.ipynb #c042
-class History:
-    "The scalar history of the run at `run_path`, read from its files, live, crashed or finished."
+# %% ../../nbs/track/10_history.ipynb #c043
+class _HistoryFiles:
+    "The files of one history, and which of their rows still count."
     def __init__(self,
         run_path:str|Path, # The run's folder
         resumes:Sequence[dict]=(), # `resumes` of run.json: which sessions started again at an earlier step
@@ -313,8 +320,7 @@ class History:
         self.path = Path(run_path)
         self.cuts = [(r['session'], r['step']) for r in resumes if r.get('step') is not None]
 
-    def _files(self)->list[Path]:
-        return sorted((self.path/'history').glob('*.npy'))
+    def _files(self)->list[Path]: return sorted((self.path/'history').glob('*.npy'))
 
     def _parts(self, system:bool|None=False, keys:Sequence[str]|None=None, rank:int|None=None)->list[_Part]:
         "The parts with system metrics (`system`), without (False), or both (None)."
@@ -348,6 +354,14 @@ class History:
             if not keys[0].startswith('sys/'): n += rows
         return n
 
+    @property
+    def last_time(self)->float|None:
+        "When the last row was logged, in seconds since the epoch; None without rows."
+        return max((r.time for p in self._files() if (r := last_row(p))), default=None)
+
+# %% ../../nbs/track/10_history.ipynb #c045
+class History(_HistoryFiles):
+    "The scalar history of the run at `run_path`, read from its files, live, crashed or finished."
     def metric(self,
         key:str, # The metric's name
         rank:int|None=None, # Only rows of this rank
@@ -355,7 +369,7 @@ class History:
         "The points of the metric `key`, as views of the file where one file holds them all."
         import numpy as np
         parts = [p for p in self._parts(None, [key], rank) if key in p.cols]
-        if not parts: raise KeyError(f"No metric {key!r}; choose from: {', '.join(self.keys) or 'nothing was logged yet'}")
+        if not parts: raise KeyError(f"No metric {key!r}; choose from: {', '.join(self.keys) or 'nothing yet'}")
         got = [self._points(p, key) for p in parts]
         if len(got) == 1: return got[0]
         order = _order([p._replace(time=g.time) for p,g in zip(parts, got)])
@@ -376,44 +390,39 @@ class History:
         dedupe:str|None=None, # 'last' keeps the last row of each step and key set
         rank:int|None=None, # Only rows of this rank
         system:bool=False, # The system metrics instead of your own
-    )->'pd.DataFrame': # `_step`, the metrics, `_time`; `_rank` with several ranks, `_superseded` after a resume at an earlier step
+    )->'pd.DataFrame': # `_step`, metrics, `_time`; `_rank` with several ranks, `_superseded` after a resume at an earlier step
         "The history as a DataFrame, a row for each call of `log` in the order written; a metric that a call left out is NaN."
         if by not in (None, 'step'): raise ValueError(f"by={by!r}; choose from: None, 'step'")
         if dedupe not in (None, 'last'): raise ValueError(f"dedupe={dedupe!r}; choose from: None, 'last'")
         return _table(self, self._parts(system, keys, rank), keys, by, dedupe, rank, system)
 
     def last(self)->dict[str, float|int]:
-        "The last value of each metric, system metrics too; cheap, and without NumPy unless rows were superseded or went to events."
+        "The last value of each metric, system metrics too; without NumPy unless rows were superseded or are events."
         if self.cuts or read_events(self.path, 'row'):
             names = dict.fromkeys(k for p in self._parts(None) for k in p.cols)
             return {k: m.value[-1].item() for k in names if len((m := self.metric(k)).value)}
         rows = [r for p in self._files() if (r := last_row(p))]
         return {k: v for r in sorted(rows, key=lambda r: r.time) for k,v in r.values.items()}
 
-    @property
-    def last_time(self)->float|None:
-        "When the last row was logged, in seconds since the epoch; None without rows."
-        return max((r.time for p in self._files() if (r := last_row(p))), default=None)
-
-# %% ../../nbs/track/10_history.ipynb #c044
+# %% ../../nbs/track/10_history.ipynb #c047
 def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     "The values of `key` over all `n` rows, NaN where a row has none."
     import numpy as np
     have = [(p, lo, *p.cols[key]) for p,lo in zip(parts, starts) if key in p.cols]
     if len(have) == len(parts) and all(i is None for *_,i,_ in have): return _join([v for *_,v in have])
     values = _join([v for *_,v in have])
-    whole = values.dtype.kind == 'i' and np.abs(values).max(initial=0) > EXACT
-    out = np.full(n, np.nan, object if whole or values.dtype == object else 'f8')
+    out = np.full(n, np.nan, object if _large(values) or values.dtype == object else 'f8')
     at = np.concatenate([lo + (np.arange(len(p.step)) if i is None else i) for p,lo,i,_ in have])
     out[at] = values
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c045
+# %% ../../nbs/track/10_history.ipynb #c049
 def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.DataFrame':
     "Join `parts` into a DataFrame, see `History.df`."
     import numpy as np, pandas as pd
     by_time = sorted(parts, key=lambda p: p.time[0])
-    names = list(keys) if keys is not None else list(dict.fromkeys(k for p in by_time for k in p.cols if k.startswith('sys/') == system))
+    found = dict.fromkeys(k for p in by_time for k in p.cols if k.startswith('sys/') == system)
+    names = list(found if keys is None else keys)
     if not parts: return pd.DataFrame({k: np.empty(0) for k in ('_step', *names, '_time')}).astype({'_step': 'i8'})
     starts = [0, *np.cumsum([len(p.step) for p in parts])]
     n = int(starts[-1])
@@ -428,7 +437,7 @@ def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.Da
     df = pd.DataFrame({k: v[order] for k,v in cols.items()}, copy=False)
     return df if dedupe is None else _dedupe(df, parts, order)
 
-# %% ../../nbs/track/10_history.ipynb #c046
+# %% ../../nbs/track/10_history.ipynb #c050
 def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.DataFrame':
     "One row a step: of each metric the last value logged there, NaN included; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -447,18 +456,18 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
         out[k][where[rows]] = cols[k][rows]                              # later rows overwrite earlier ones
     return pd.DataFrame(out)
 
-# %% ../../nbs/track/10_history.ipynb #c047
+# %% ../../nbs/track/10_history.ipynb #c051
 def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     "Of rows with the same step, key set and rank only the last; superseded rows are left out."
     import numpy as np, pandas as pd
     names:dict = {}
     group = np.concatenate([[names.setdefault(g, len(names)) for g in p.group] if isinstance(p.group, list)
         else np.full(len(p.step), names.setdefault(p.group, len(names))) for p in parts])[order]
-    if '_superseded' in df: df, group = df[~df['_superseded']], group[~df['_superseded'].to_numpy()]
-    seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))
-    return df[~seen.duplicated(keep='last').to_numpy()].reset_index(drop=True)
+    live = ~df['_superseded'].to_numpy() if '_superseded' in df else np.ones(len(df), bool)
+    seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))[live]
+    return df.iloc[live.nonzero()[0][~seen.duplicated(keep='last').to_numpy()]].reset_index(drop=True)
 
-# %% ../../nbs/track/10_history.ipynb #c060
+# %% ../../nbs/track/10_history.ipynb #c064
 def minmax(
     x:'np.ndarray', # Positions, rising
     y:'np.ndarray', # Values, as many; may hold NaN

@@ -11,7 +11,8 @@ __all__ = ['STALE', 'SUMMARIES', 'LONG', 'boot_id', 'host_info', 'run_status', '
 while it lives. `mlkit.init` makes one; this module is what it is made of."""
 
 # %% ../../nbs/track/11_run.ipynb #c004
-import atexit, fnmatch, getpass, glob, os, platform, shutil, socket, struct, sys, threading, traceback, warnings, weakref
+import atexit, fnmatch, getpass, glob, os, platform, shutil, socket, struct, sys
+import threading, traceback, warnings, weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import count
@@ -21,13 +22,14 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..core.files import Lock, append_line, dump_json, is_locked, load_json, mappable, write_atomic
-from ..core.values import EXACT, as_config, as_number, as_step, count as array_count, fetch, flatten, jsonable, mask_secrets, on_device
+from ..core.values import EXACT, as_config, as_number, as_step, fetch, flatten, jsonable, mask_secrets, on_device
+from ..core.values import count as array_count
 from .history import PENDING, History, HistoryWriter, Segment, read_events
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# %% ../../nbs/track/11_run.ipynb #c007
+# %% ../../nbs/track/11_run.ipynb #c008
 def boot_id()->str:
     "An id of this boot of this machine; the host's name where the kernel gives none."
     try: return Path('/proc/sys/kernel/random/boot_id').read_text().strip()
@@ -40,7 +42,7 @@ def host_info()->dict:
     return dict(name=socket.gethostname(), boot_id=boot_id(), pid=os.getpid(), user=user, python=platform.python_version(),
         platform=sys.platform)
 
-# %% ../../nbs/track/11_run.ipynb #c008
+# %% ../../nbs/track/11_run.ipynb #c009
 STALE = 3600 # Seconds without a row after which a run on another machine is taken for crashed
 
 def run_status(
@@ -57,7 +59,7 @@ def run_status(
     said = f"a guess: the run is on {host.get('name')}, its last row is {age/60:.0f} min old"
     return ('crashed' if age > STALE else 'running'), said
 
-# %% ../../nbs/track/11_run.ipynb #c012
+# %% ../../nbs/track/11_run.ipynb #c013
 class Config(MutableMapping):
     "The settings of a run: `config['lr']`, `config.lr`; changes are recorded with the value they replace."
     def __init__(self,
@@ -85,20 +87,20 @@ class Config(MutableMapping):
     def __setattr__(self, k:str, v:Any)->None: self[k] = v
     def __dir__(self): return [*super().__dir__(), *map(str, self._data)]
     def __repr__(self)->str: return f'Config({self._data!r})'
-    def update(self, data:Any=None, allow_val_change:bool|None=None, **kw)->None: # ty: the second argument is for W&B scripts
+    def update(self, data:Any=None, allow_val_change:bool|None=None, **kw)->None: # `allow_val_change`: of W&B, ignored
         "Set several settings at once, from anything that `init(config=...)` takes."
         for k, v in {**as_config(data), **kw}.items(): self[k] = v
     def as_dict(self)->dict:
         "A plain dict of the settings."
         return dict(self._data)
 
-# %% ../../nbs/track/11_run.ipynb #c013
+# %% ../../nbs/track/11_run.ipynb #c014
 def _same(a:Any, b:Any)->bool:
     "Whether two settings are equal; arrays and odd objects count as changed."
     try: return a is b or (type(a) is type(b) and bool(a == b))
     except Exception: return False
 
-# %% ../../nbs/track/11_run.ipynb #c016
+# %% ../../nbs/track/11_run.ipynb #c017
 SUMMARIES = 'last first min max mean best none'.split()
 
 def _reduce(values:Any, how:str)->Any:
@@ -128,10 +130,10 @@ def summarize(
         if how != 'none': out[k] = v if how == 'last' else _reduce(history.metric(k).value, how)
     return {**out, **(chosen or {})}
 
-# %% ../../nbs/track/11_run.ipynb #c017
+# %% ../../nbs/track/11_run.ipynb #c018
 class Summary(MutableMapping):
     "The summary of a live run: the last value of each metric, or what was set."
-    def __init__(self, run:'Run'): object.__setattr__(self, '_run', run)
+    def __init__(self, run:'RunBase'): object.__setattr__(self, '_run', run)
     def _all(self)->dict: return self._run._summarize()
     def __getitem__(self, k:str)->Any: return self._all()[k]
     def __setitem__(self, k:str, v:Any)->None: self._run._set_summary(k, v)
@@ -144,7 +146,7 @@ class Summary(MutableMapping):
     def __setattr__(self, k:str, v:Any)->None: self[k] = v
     def __repr__(self)->str: return f'Summary({self._all()!r})'
 
-# %% ../../nbs/track/11_run.ipynb #c019
+# %% ../../nbs/track/11_run.ipynb #c020
 class Worker:
     "One daemon thread that runs jobs at once and periodic work when due; it starts with the first of either."
     def __init__(self):
@@ -188,7 +190,7 @@ class Worker:
             self.jobs.put(None)
             thread.join(timeout)
 
-# %% ../../nbs/track/11_run.ipynb #c022
+# %% ../../nbs/track/11_run.ipynb #c023
 class _Slow(Exception): "This value needs the general path."
 
 def _exact(v:Any)->int:
@@ -206,10 +208,10 @@ def _converter(v:Any)->Callable[[Any], Any]|None: # None: ask again each time
     root = type(v).__module__.partition('.')[0]
     if isinstance(v, (bool, float)): return float
     if isinstance(v, int): return _exact
-    if root == 'numpy' and array_count(v) == 1 and not getattr(v, 'shape', (1,)): return _exact if v.dtype.kind in 'iu' else float if v.dtype.kind in 'fb' else None
+    if root == 'numpy' and getattr(v, 'shape', None) == (): return dict(i=_exact, u=_exact, f=float, b=float).get(v.dtype.kind)
     return _host_tensor if root == 'torch' and hasattr(v, 'is_cpu') else None
 
-# %% ../../nbs/track/11_run.ipynb #c025
+# %% ../../nbs/track/11_run.ipynb #c026
 LONG = 1000 # Elements beyond which an array becomes a file
 
 def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a function that writes it to a path
@@ -225,9 +227,9 @@ def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a 
         return '.npy', save
     return None
 
-# %% ../../nbs/track/11_run.ipynb #c028
+# %% ../../nbs/track/11_run.ipynb #c029
 _PENDING = struct.unpack('<d', PENDING)[0]
-_live:weakref.WeakSet['Run'] = weakref.WeakSet()        # what a fork and the interpreter's exit must know of
+_live:weakref.WeakSet[Any] = weakref.WeakSet()          # what a fork and the interpreter's exit must know of
 
 class RunBase:
     "What every run has: its identity, its config and the rules of its metrics; nothing is written here."
@@ -241,30 +243,22 @@ class RunBase:
         self._chosen:dict[str, Any] = {}
         self._closed = False
 
-    @property
-    def id(self)->str: "The run's id, such as `20261122-214801-brave-otter`."; return self.meta['id']
-    @property
-    def name(self)->str: "The run's name."; return self.meta['name']
-    @property
-    def project(self)->str: "The project's name."; return self.meta['project']
-    @property
-    def group(self)->str|None: "The group's name, or None."; return self.meta.get('group')
-    @property
-    def job_type(self)->str|None: "What kind of job it is, or None."; return self.meta.get('job_type')
-    @property
-    def tags(self)->tuple[str, ...]: "The run's tags."; return tuple(self.meta.get('tags', ()))
-    @property
-    def notes(self)->str: "Free text."; return self.meta.get('notes', '')
-    @property
-    def status(self)->str: "`running`, `finished`, `failed`, `interrupted` or `superseded`."; return self.meta['status']
+    id = property(lambda self: self.meta['id'], doc="The run's id, such as `20261122-214801-brave-otter`.")
+    name = property(lambda self: self.meta['name'], doc="The run's name.")
+    project = property(lambda self: self.meta['project'], doc="The project's name.")
+    group = property(lambda self: self.meta.get('group'), doc="The group's name, or None.")
+    job_type = property(lambda self: self.meta.get('job_type'), doc="What kind of job it is, or None.")
+    tags = property(lambda self: tuple(self.meta.get('tags', ())), doc="The run's tags.")
+    notes = property(lambda self: self.meta.get('notes', ''), doc="Free text.")
+    status = property(lambda self: self.meta['status'], doc="`running`, `finished`, `failed`, `interrupted` or `superseded`.")
 
     def _config_changed(self, key, old, new)->None: ...
     def _set_summary(self, key, value)->None: self._chosen[key] = value
     def _summarize(self)->dict: return dict(self._chosen)
 
-# %% ../../nbs/track/11_run.ipynb #c030
-class Run(RunBase):
-    "A live run that writes the folder `path`; made by `mlkit.init`."
+# %% ../../nbs/track/11_run.ipynb #c031
+class _Folder(RunBase):
+    "The run's folder, as one process has it open."
     def __init__(self,
         path:Path, # The run's folder, which exists
         meta:dict, # The content of run.json
@@ -298,60 +292,73 @@ class Run(RunBase):
         self._events = self.path/('events.jsonl' if own else f'events.{self._writer.prefix}.jsonl')
         self._pid, self._timers = os.getpid(), False
 
-    def log(self,
-        metrics:Mapping[str, Any]|None=None, # Names and values; nested mappings become `a/b`
-        step:Any=None, # A whole number; None counts on from the last step
-        commit:bool|None=None, # False holds the values back until the next call
-        **kw:Any, # More metrics, by name
-    )->None:
-        "Add one row: `run.log(loss=.3, acc=.9)` or `run.log({'train/loss': .3}, step=7)`."
-        t = time()
-        if kw: metrics = {**metrics, **kw} if metrics else kw
-        if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
-            values = metrics.values()
-            for v in values:
-                if type(v) is not float:
-                    try: values = [self._convert[type(v)](v) for v in values]
-                    except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
-                    break
-            if step is None: step = next(self._steps)
-            elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
-            else: return self._log(metrics, step, commit, t)
-            i = next(seg.slots)
-            try:
-                if i >= seg.end: self._grow(seg, i)
-                seg.pack(seg.buf, seg.start + i*seg.size, step, *values, t)
-            except OSError as e: self._lost(e, len(metrics), seg)
-            if not i & 63:
-                self._spent += time() - t
-                self._timed += 1
-        else: self._log(metrics, step, commit, t)
+# %% ../../nbs/track/11_run.ipynb #c033
+class _Faults(_Folder):
+    "What happens when the store can't be written: never anything to the training."
+    def _try(self, fn:Callable[[], Any])->None:
+        "Do something with the disk that must not stop the training."
+        try: fn()
+        except OSError as e: self._lost(e, 1)
 
-    def _log(self, metrics:Any, step:Any, commit:bool|None, t:float)->None:
-        "The general path of `log`: any values, new keys, held rows, errors with a name."
-        if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}: log before finish(), or go on with mlkit.init(resume={self.id!r})")
-        if metrics is None: raise TypeError("log() needs metrics: log(loss=.3) or log({'loss': .3})")
-        if not isinstance(metrics, Mapping): raise TypeError(f"log() takes a dict of metrics, not {type(metrics).__name__}: {metrics!r}")
-        row = flatten(metrics)
-        if step is not None: step = as_step(step)
+    def _lost(self, e:OSError, n:int, seg:Segment|None=None)->None:
+        "Count `n` values that the disk refused, warn once, and try the disk again in a second."
         with self._mutex:
-            row = {**self._held, **row}
-            self._held = row if commit is False else {}
-            if commit is False:
-                self._fast = {}                          # so that the next call comes here and brings them along
-                if step is not None: self._steps = count(step)
-                return
-            if not row: return
-            if step is None: step = next(self._steps)
-            else: self._steps = count(step + 1)
-            self._begin(t)
-            if t < self._retry: self.dropped += len(row)
-            else:
-                try: self._put(row, step, t)
-                except OSError as e: self._lost(e, len(row))
-            self._slow_spent += time() - t
-            self._slow_calls += 1
+            self.dropped += n
+            if seg is not None: self._writer.abandon(seg)
+            self._fast, self._retry = {}, time() + 1
+        self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
 
+    def _warn(self, text:str, topic:str='')->None:
+        "Warn once about each `topic`, even where warnings are turned into errors."
+        if topic in self._warned or len(self._warned) > 100: return
+        self._warned.add(topic)
+        try: warnings.warn(f'mlkit: {text}', stacklevel=5)
+        except Warning: print(f'mlkit: {text}', file=sys.stderr)
+
+    def _event(self, kind:str, step:int|None=None, t:float|None=None, **fields)->None:
+        "Append one event; raises `OSError` when it can't."
+        self._bytes += append_line(self._events, dict(kind=kind, time=time() if t is None else t, step=step, **fields))
+
+    def _sync(self)->None:
+        try: self._writer.sync()
+        except OSError as e: self._warn(f"the store can't be synced: {e}")
+
+# %% ../../nbs/track/11_run.ipynb #c035
+class _Extras(_Faults):
+    "Keeps what is no number, and waits for what is not here yet."
+    def _keep(self, key:str, v:Any, step:int, t:float)->None:
+        "Keep a value that is no number: as a file, as an event, or not at all."
+        try:
+            if (how := _as_file(v)) is not None:
+                suffix, save = how
+                name = f'logged/{step:06}-{next(self._files):04}{suffix}'
+                (self.path/'files'/'logged').mkdir(parents=True, exist_ok=True)
+                save(str(self.path/'files'/name))
+                self._event('file', step=step, t=t, key=key, path=name)
+            else: self._event('value', step=step, t=t, key=key, value=jsonable(v, strict=True))
+        except OSError: raise
+        except Exception as e:
+            self.dropped += 1
+            said = f"{key!r} of type {type(v).__name__} can't be kept ({e})"
+            self._warn(f'{said}; log a number, text, a list or a dict of them', key)
+
+    def _owe(self, seg:Segment, i:int, column:int, wait:Callable[[], float])->None:
+        "Fill in a device's number later, on the worker's thread."
+        self._owed.append((seg, i, column, wait))
+        if len(self._owed) == 1: self._worker.submit(self._settle)
+
+    def _settle(self)->None:
+        "Wait for the numbers that devices still owe."
+        with self._settling:
+            while self._owed:
+                seg, i, column, wait = self._owed[0]
+                try: seg.set(i, column, wait())
+                except Exception as e: self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
+                self._owed.popleft()
+
+# %% ../../nbs/track/11_run.ipynb #c036
+class _Rows(_Extras):
+    "Puts a row of any values where it belongs."
     def _put(self, row:dict, step:int, t:float)->None:
         "Write the flat `row`; raises `OSError` when the disk refuses it."
         numbers, waits, others = self._sort(row)
@@ -391,24 +398,72 @@ class Run(RunBase):
     def _grow(self, seg:Segment, i:int)->None:
         with self._mutex: seg.grow(i)
 
-    def _keep(self, key:str, v:Any, step:int, t:float)->None:
-        "Keep a value that is no number: as a file, as an event, or not at all."
-        try:
-            if (how := _as_file(v)) is not None:
-                suffix, save = how
-                name = f'logged/{step:06}-{next(self._files):04}{suffix}'
-                (self.path/'files'/'logged').mkdir(parents=True, exist_ok=True)
-                save(str(self.path/'files'/name))
-                self._event('file', step=step, t=t, key=key, path=name)
-            else: self._event('value', step=step, t=t, key=key, value=jsonable(v, strict=True))
-        except OSError: raise
-        except Exception as e:
-            self.dropped += 1
-            self._warn(f"{key!r} of type {type(v).__name__} can't be kept ({e}); log a number, text, a list or a dict of them", key)
+    @property
+    def rows(self)->int:
+        "Rows that this process has logged, without system metrics."
+        return self._writer.rows - self._system_rows
 
-    def _event(self, kind:str, step:int|None=None, t:float|None=None, **fields)->None:
-        "Append one event; raises `OSError` when it can't."
-        self._bytes += append_line(self._events, dict(kind=kind, time=time() if t is None else t, step=step, **fields))
+    @property
+    def step(self)->int:
+        "The step of the next row when none is given."
+        return int(repr(self._steps)[6:-1])
+
+# %% ../../nbs/track/11_run.ipynb #c038
+class _Log(_Rows):
+    "The ways to add a row."
+    def log(self,
+        metrics:Mapping[str, Any]|None=None, # Names and values; nested mappings become `a/b`
+        step:Any=None, # A whole number; None counts on from the last step
+        commit:bool|None=None, # False holds the values back until the next call
+        **kw:Any, # More metrics, by name
+    )->None:
+        "Add one row: `run.log(loss=.3, acc=.9)` or `run.log({'train/loss': .3}, step=7)`."
+        t = time()
+        if kw: metrics = {**metrics, **kw} if metrics else kw
+        if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
+            values = metrics.values()
+            for v in values:
+                if type(v) is not float:
+                    try: values = [self._convert[type(v)](v) for v in values]
+                    except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
+                    break
+            if step is None: step = next(self._steps)
+            elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
+            else: return self._log(metrics, step, commit, t)
+            i = next(seg.slots)
+            try:
+                if i >= seg.end: self._grow(seg, i)
+                seg.pack(seg.buf, seg.start + i*seg.size, step, *values, t)
+            except OSError as e: self._lost(e, len(metrics), seg)
+            if not i & 63:
+                self._spent += time() - t
+                self._timed += 1
+        else: self._log(metrics, step, commit, t)
+
+    def _log(self, metrics:Any, step:Any, commit:bool|None, t:float)->None:
+        "The general path of `log`: any values, new keys, held rows, errors with a name."
+        if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})")
+        if metrics is None: raise TypeError("log() needs metrics: log(loss=.3) or log({'loss': .3})")
+        if not isinstance(metrics, Mapping): raise TypeError(f"log() takes a dict of metrics, not {type(metrics).__name__}: {metrics!r}")
+        row = flatten(metrics)
+        if step is not None: step = as_step(step)
+        with self._mutex:
+            row = {**self._held, **row}
+            self._held = row if commit is False else {}
+            if commit is False:
+                self._fast = {}                          # so that the next call comes here and brings them along
+                if step is not None: self._steps = count(step)
+                return
+            if not row: return
+            if step is None: step = next(self._steps)
+            else: self._steps = count(step + 1)
+            self._begin(t)
+            if t < self._retry: self.dropped += len(row)
+            else:
+                try: self._put(row, step, t)
+                except OSError as e: self._lost(e, len(row))
+            self._slow_spent += time() - t
+            self._slow_calls += 1
 
     def _begin(self, t:float)->None:
         if not self._began: self._began = t
@@ -416,38 +471,51 @@ class Run(RunBase):
             self._timers = True
             self._worker.every(5., self._sync)
 
-    def _sync(self)->None:
-        try: self._writer.sync()
-        except OSError as e: self._warn(f"the store can't be synced: {e}")
-
-    def _lost(self, e:OSError, n:int, seg:Segment|None=None)->None:
-        "Count `n` values that the disk refused, warn once, and try the disk again in a second."
+    def log_system(self,
+        values:Mapping[str, float], # Names that start with `sys/`
+    )->None:
+        "Add a row of system metrics at the run's present step, which doesn't advance."
         with self._mutex:
-            self.dropped += n
-            if seg is not None: self._writer.abandon(seg)
-            self._fast, self._retry = {}, time() + 1
-        self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
+            if self._closed or not values: return
+            self._try(lambda: self._write(dict(values), {}, max(self.step - 1, 0), time()))
+            self._system_rows += 1
 
-    def _warn(self, text:str, topic:str='')->None:
-        "Warn once about each `topic`, even where warnings are turned into errors."
-        if topic in self._warned or len(self._warned) > 100: return
-        self._warned.add(topic)
-        try: warnings.warn(f'mlkit: {text}', stacklevel=5)
-        except Warning: print(f'mlkit: {text}', file=sys.stderr)
+# %% ../../nbs/track/11_run.ipynb #c040
+class _Meta(_Log):
+    "The run's own record: config, summary, metric definitions, errors."
+    def update_meta(self,
+        **fields:Any, # Fields of run.json, see its description in `Run`'s lesson
+    )->None:
+        "Set fields of run.json and write it; in a process that isn't the owner, as an event."
+        with self._mutex:
+            self.meta.update(fields)
+            if self._held_lock is not None: self._try(self._write_meta)
+            else: self._try(lambda: self._event('meta', changes=jsonable(fields)))
 
-    def _owe(self, seg:Segment, i:int, column:int, wait:Callable[[], float])->None:
-        "Fill in a device's number later, on the worker's thread."
-        self._owed.append((seg, i, column, wait))
-        if len(self._owed) == 1: self._worker.submit(self._settle)
+    def _write_meta(self)->None:
+        "Write run.json, with secrets masked; raises `OSError` when it can't."
+        with self._mutex:
+            self.meta['config'], names = mask_secrets(jsonable(self.config.as_dict()))
+            if fresh := sorted(set(names) - set(self.meta.get('masked', ()))):
+                self.meta['masked'] = names
+                print(f"mlkit: looks secret and is stored masked: {', '.join(fresh)}", file=sys.stderr)
+            write_atomic(self.path/'run.json', dump_json({**self.meta, 'dropped': self.dropped}, indent=1))
 
-    def _settle(self)->None:
-        "Wait for the numbers that devices still owe."
-        with self._settling:
-            while self._owed:
-                seg, i, column, wait = self._owed[0]
-                try: seg.set(i, column, wait())
-                except Exception as e: self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
-                self._owed.popleft()
+    def _config_changed(self, key:str, old:Any, new:Any)->None:
+        if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}: its config can't change any more")
+        hidden = mask_secrets({key: jsonable(new)})[0][key], mask_secrets({key: jsonable(old)})[0][key]
+        self._try(lambda: self._event('config', key=key, old=hidden[1], new=hidden[0]))
+        if self._held_lock is not None: self._try(self._write_meta)
+
+    def _set_summary(self, key:str, value:Any)->None:
+        value = jsonable(value)
+        self._chosen[key] = value
+        if self._closed: self.update_meta(summary={**self.meta.get('summary', {}), key: value})
+        else: self._try(lambda: self._event('summary', key=key, value=value))
+
+    def _summarize(self)->dict:
+        self._settle()
+        return summarize(History(self.path, self.meta.get('resumes', ())), self.meta.get('metrics', {}), self._chosen)
 
     def define_metric(self,
         name:str, # A metric's name; `val/*` fits several
@@ -463,6 +531,49 @@ class Run(RunBase):
         rules = {**self.meta.get('metrics', {}), name: {k: v for k,v in rule.items() if v is not None}}
         self.update_meta(metrics=rules)
 
+    def note_error(self,
+        e:BaseException, # What was raised
+        cell:str|None=None, # The notebook cell in which it was raised
+    )->str: # The status that the error means
+        "Record an exception; the run goes on, and ends with this status unless it is finished properly."
+        status = 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
+        text = ''.join(traceback.format_exception(type(e), e, e.__traceback__))[-20_000:]
+        self._error = (status, self.rows)
+        self.update_meta(error=dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, time=time(), cell=cell))
+        return status
+
+# %% ../../nbs/track/11_run.ipynb #c042
+class _View(_Meta):
+    "What can be asked of a live run."
+    def history(self,
+        keys:Sequence[str]|None=None, # Only these metrics
+        by:str|None=None, # 'step' brings together what several calls logged at one step
+        dedupe:str|None=None, # 'last' keeps the last row of each step and key set
+        rank:int|None=None, # Only rows of this rank
+        system:bool=False, # The system metrics instead
+    )->'pd.DataFrame': # A row for each call of `log`
+        "The run's scalars so far, see `History.df`."
+        self._settle()
+        return History(self.path, self.meta.get('resumes', ())).df(keys, by, dedupe, rank, system)
+
+    def events(self,
+        kind:str|None=None, # `value`, `file`, `config`, `summary`, `alert`; None gives all
+    )->list[dict]: # In the order written
+        "What was logged that is no scalar."
+        return read_events(self.path, kind)
+
+    @property
+    def overhead(self)->dict: # `calls`, `us_per_call`, `seconds`, `share` of the time since the first call, `bytes` written
+        "What logging has cost this process; the quick calls are timed one in 64."
+        calls = max(self.rows, self._slow_calls)
+        seconds = self._slow_spent + (calls - self._slow_calls)*(self._spent/self._timed if self._timed else 0.)
+        lived = time() - self._began if self._began else 0.
+        return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds,
+            share=seconds/lived if lived else 0., bytes=self._writer.nbytes + self._bytes)
+
+# %% ../../nbs/track/11_run.ipynb #c044
+class Run(_View):
+    "A live run, which `mlkit.init` makes: `log` to it, change its `config`, read its `history`, `finish` it or use it in a `with` block."
     def alert(self,
         title:str, # A short title
         text:str='', # What happened
@@ -502,109 +613,17 @@ class Run(RunBase):
         (self.path/'files').mkdir(exist_ok=True)
         return str(self.path/'files')
 
-    @property
-    def step(self)->int:
-        "The step of the next row when none is given."
-        return int(repr(self._steps)[6:-1])
-
-    def history(self,
-        keys:Sequence[str]|None=None, # Only these metrics
-        by:str|None=None, # 'step' brings together what several calls logged at one step
-        dedupe:str|None=None, # 'last' keeps the last row of each step and key set
-        rank:int|None=None, # Only rows of this rank
-        system:bool=False, # The system metrics instead
-    )->'pd.DataFrame': # A row for each call of `log`
-        "The run's scalars so far, see `History.df`."
-        self._settle()
-        return History(self.path, self.meta.get('resumes', ())).df(keys, by, dedupe, rank, system)
-
-    def events(self,
-        kind:str|None=None, # `value`, `file`, `config`, `summary`, `alert`; None gives all
-    )->list[dict]: # In the order written
-        "What was logged that is no scalar."
-        return read_events(self.path, kind)
-
-    @property
-    def overhead(self)->dict: # `calls`, `us_per_call`, `seconds`, `share` of the time since the first call, `bytes` written
-        "What logging has cost this process; the quick calls are timed one in 64."
-        calls = max(self.rows, self._slow_calls)
-        seconds = self._slow_spent + (calls - self._slow_calls)*(self._spent/self._timed if self._timed else 0.)
-        lived = time() - self._began if self._began else 0.
-        return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds, share=seconds/lived if lived else 0.,
-            bytes=self._writer.nbytes + self._bytes)
-
-    @property
-    def rows(self)->int:
-        "Rows that this process has logged, without system metrics."
-        return self._writer.rows - self._system_rows
-
-    def log_system(self,
-        values:Mapping[str, float], # Names that start with `sys/`
-    )->None:
-        "Add a row of system metrics at the run's present step, which doesn't advance."
-        with self._mutex:
-            if self._closed or not values: return
-            self._try(lambda: self._write(dict(values), {}, max(self.step - 1, 0), time()))
-            self._system_rows += 1
-
     def background(self, fn:Callable[[], Any])->None:
         "Run `fn` once on the run's own thread."
         self._worker.submit(fn)
+
     def every(self, seconds:float, fn:Callable[[], Any])->None:
         "Run `fn` every `seconds` on the run's own thread."
         self._worker.every(seconds, fn)
+
     def on_finish(self, fn:Callable[[], Any])->None:
         "Run `fn` when the run finishes, before its files are closed."
         self._hooks.append(fn)
-
-    def update_meta(self,
-        **fields:Any, # Fields of run.json, see its description in `Run`'s lesson
-    )->None:
-        "Set fields of run.json and write it; in a process that isn't the owner, as an event."
-        with self._mutex:
-            self.meta.update(fields)
-            if self._held_lock is not None: self._try(self._write_meta)
-            else: self._try(lambda: self._event('meta', changes=jsonable(fields)))
-
-    def _write_meta(self)->None:
-        config, names = mask_secrets(jsonable(self.config.as_dict()))
-        self.meta['config'] = config
-        if fresh := set(names) - set(self.meta.get('masked', ())):
-            self.meta['masked'] = names
-            print(f"mlkit: {', '.join(sorted(fresh))} in the config look{'s' if len(fresh) == 1 else ''} secret and {'is' if len(fresh) == 1 else 'are'} stored masked", file=sys.stderr)
-        write_atomic(self.path/'run.json', dump_json({**self.meta, 'dropped': self.dropped}, indent=1))
-
-    def _try(self, fn:Callable[[], Any])->None:
-        "Do something with the disk that must not stop the training."
-        try: fn()
-        except OSError as e: self._lost(e, 1)
-
-    def _config_changed(self, key:str, old:Any, new:Any)->None:
-        if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}: its config can't change any more")
-        hidden = mask_secrets({key: jsonable(new)})[0][key], mask_secrets({key: jsonable(old)})[0][key]
-        self._try(lambda: self._event('config', key=key, old=hidden[1], new=hidden[0]))
-        if self._held_lock is not None: self._try(self._write_meta)
-
-    def _set_summary(self, key:str, value:Any)->None:
-        value = jsonable(value)
-        self._chosen[key] = value
-        if self._closed: self.update_meta(summary={**self.meta.get('summary', {}), key: value})
-        else: self._try(lambda: self._event('summary', key=key, value=value))
-
-    def _summarize(self)->dict:
-        self._settle()
-        return summarize(History(self.path, self.meta.get('resumes', ())), self.meta.get('metrics', {}), self._chosen)
-
-    def note_error(self,
-        e:BaseException, # What was raised
-        cell:str|None=None, # The notebook cell in which it was raised
-    )->str: # The status that the error means
-        "Record an exception; the run goes on, and ends with this status unless it is finished properly."
-        status = 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
-        text = ''.join(traceback.format_exception(type(e), e, e.__traceback__))[-20_000:]
-        self._error = (status, self.rows)
-        self.update_meta(error=dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, time=time(), cell=cell))
-        return status
 
     def finish(self,
         status:str|None=None, # The run's end: `finished` (the default), `failed`, `interrupted` or `superseded`
@@ -641,7 +660,7 @@ class Run(RunBase):
     def __reduce__(self): return attach, (str(self.path), self.session, self.rank)
     def __repr__(self)->str: return f'Run {self.name} of {self.project}: {self.status}, {self.rows} rows, id {self.id}'
 
-# %% ../../nbs/track/11_run.ipynb #c032
+# %% ../../nbs/track/11_run.ipynb #c046
 def _forked()->None:
     "In a forked child: keep the runs, drop what belongs to the parent."
     for run in list(_live):
@@ -656,7 +675,7 @@ def _at_exit()->None:
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forked)
 atexit.register(_at_exit)
 
-# %% ../../nbs/track/11_run.ipynb #c033
+# %% ../../nbs/track/11_run.ipynb #c047
 def attach(
     path:str|Path, # The folder of a run that another process owns
     session:int=0, # How often the run was resumed before
@@ -667,19 +686,19 @@ def attach(
     mine = next((r for r in list(_live) if r.path == path), None)
     return mine or Run(path, load_json((path/'run.json').read_bytes()), session=session, rank=rank)
 
-# %% ../../nbs/track/11_run.ipynb #c035
+# %% ../../nbs/track/11_run.ipynb #c049
 class NullRun(RunBase):
     "A run that keeps nothing, for `mode='disabled'`: config and summary work in memory, the rest does nothing."
     path, rows, dropped, step, dir = None, 0, 0, 0, ''
     overhead = property(lambda self: dict(calls=0, us_per_call=0., seconds=0., share=0., bytes=0))
     def log(self, metrics:Mapping|None=None, step:Any=None, commit:bool|None=None, **kw:Any)->None: "Do nothing."
-    def define_metric(self, name:str, **kw:Any)->None: "Do nothing."
+    def define_metric(self, name:str, *args:Any, **kw:Any)->None: "Do nothing."
     def alert(self, title:str, text:str='', level:str='info', **kw:Any)->None: "Do nothing."
-    def save(self, files:str|os.PathLike, **kw:Any)->list[str]: "Do nothing."; return []
-    def events(self, kind:str|None=None)->list[dict]: "No events."; return []
-    def history(self, **kw:Any)->'pd.DataFrame': "An empty history."; return History('').df()
-    def update_meta(self, **fields:Any)->None: "Keep the fields in memory."; self.meta.update(fields)
-    def finish(self, status:str|None=None, exit_code:int=0)->None: "Do nothing but end."; self.meta['status'] = status or 'finished'
+    def save(self, files:str|os.PathLike, *args:Any, **kw:Any)->list[str]: return []
+    def events(self, kind:str|None=None)->list[dict]: return []
+    def history(self, *args:Any, **kw:Any)->'pd.DataFrame': return History('').df()
+    def update_meta(self, **fields:Any)->None: self.meta.update(fields)
+    def finish(self, status:str|None=None, exit_code:int=0)->None: self.meta['status'] = status or 'finished'
     def __enter__(self)->'NullRun': return self
     def __exit__(self, kind, e, tb)->None: self.finish('failed' if e else None)
     def __repr__(self)->str: return f'Run {self.name}: disabled, nothing is kept'

@@ -19,15 +19,16 @@ from ..core.config import default_project, find_store, make_store, setting
 from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config
-from .history import History, last_row, read_events
+from .history import last_row, read_events
 from .run import NullRun, Run, attach, host_info, run_status
 
-# %% ../../nbs/track/18_session.ipynb #c007
+# %% ../../nbs/track/18_session.ipynb #c008
 class _State:
     "The process's present run, the cell that began it, and whether the hooks are in place."
     run:Any = None
     cell:'dict|None' = None
     hooked = False
+    before:Any = None                       # the `sys.excepthook` that was there
 
 _now = _State()
 
@@ -35,7 +36,7 @@ def current()->Run|None: # None before `init` and after the run has finished
     "The run that `mlkit.log` writes to."
     return None if _now.run is None or _now.run.status != 'running' else _now.run
 
-# %% ../../nbs/track/18_session.ipynb #c010
+# %% ../../nbs/track/18_session.ipynb #c011
 def _shell()->Any:
     "The running IPython shell, or None in a plain script; imports nothing."
     ipython = sys.modules.get('IPython')
@@ -51,24 +52,25 @@ def this_cell()->dict|None: # None outside a notebook; `id` may be None, `count`
     source = (shell.user_ns.get('In') or [''])[-1]
     return dict(id=id, count=shell.execution_count, lines=[l.strip() for l in source.splitlines() if 'init(' in l], source=source)
 
-# %% ../../nbs/track/18_session.ipynb #c011
+# %% ../../nbs/track/18_session.ipynb #c012
 def _same_cell(a:dict|None, b:dict|None)->bool:
     "Whether `b` is a later execution of the cell `a`."
     if not a or not b or a['count'] == b['count']: return False
     if a['id'] and b['id']: return a['id'] == b['id']
     return bool(a['lines']) and a['lines'] == b['lines']
 
-# %% ../../nbs/track/18_session.ipynb #c014
+# %% ../../nbs/track/18_session.ipynb #c015
 _FOREIGN = frozenset('''entity dir settings anonymous force magic allow_val_change save_code monitor_gym tensorboard sync_tensorboard fork_from
     config_exclude_keys config_include_keys job_name sweep_id space_id resume_policy'''.split())
 _MODES = ('local', 'online', 'offline', 'shared', 'disabled')
 
 def _foreign(given:Mapping[str, Any])->None:
     "Notice arguments of other trackers; raises `TypeError` for unknown ones."
-    if unknown := set(given) - _FOREIGN: raise TypeError(f"init() has no argument {', '.join(sorted(unknown))}; config values go into config=dict(...)")
-    if given: print(f"mlkit: {', '.join(sorted(given))} mean{'s' if len(given) == 1 else ''} nothing here and {'is' if len(given) == 1 else 'are'} ignored", file=sys.stderr)
+    if unknown := sorted(set(given) - _FOREIGN):
+        raise TypeError(f"init() has no argument {', '.join(unknown)}; config values go into config=dict(...)")
+    if given: print(f"mlkit: ignored, since it means nothing here: {', '.join(sorted(given))}", file=sys.stderr)
 
-# %% ../../nbs/track/18_session.ipynb #c017
+# %% ../../nbs/track/18_session.ipynb #c018
 def _metas(folder:Path)->list[dict]:
     "The run.json of every run in the project's `folder`, newest first."
     out = []
@@ -84,7 +86,7 @@ def _find(folder:Path, ref:str)->dict|None: # run.json of the run meant, or None
         if found := [m for m in metas if fits(m)]: return found[0]
     return None
 
-# %% ../../nbs/track/18_session.ipynb #c018
+# %% ../../nbs/track/18_session.ipynb #c019
 def _resume_target(folder:Path, resume:Any, id:str|None, name:str|None)->dict|None: # None starts a new run
     "The run that `resume` means; raises `ValueError` when it must exist and doesn't."
     if resume in (None, False, 'never'):
@@ -102,7 +104,7 @@ def _resume_target(folder:Path, resume:Any, id:str|None, name:str|None)->dict|No
         raise ValueError(f"No run {ref!r} in {folder.name}; the newest are: {known or 'none'}")
     return found
 
-# %% ../../nbs/track/18_session.ipynb #c021
+# %% ../../nbs/track/18_session.ipynb #c022
 def _new_folder(project:Path, id:str|None)->tuple[str, Path]:
     "Create the folder of a new run and return its id."
     project.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def _lock(path:Path)->Lock:
     host = load_json((path/'run.json').read_bytes()).get('host', {})
     raise RuntimeError(f"Run {path.name} is still written by process {host.get('pid')} on {host.get('name')}: finish it there, or start a new run")
 
-# %% ../../nbs/track/18_session.ipynb #c022
+# %% ../../nbs/track/18_session.ipynb #c023
 def _reopen(path:Path, meta:dict, config:Any, step:int|None)->Run:
     "Go on with the run at `path`, after its last row or after `step`."
     lock = _lock(path)
@@ -142,7 +144,7 @@ def _reopen(path:Path, meta:dict, config:Any, step:int|None)->Run:
     run.config.update(config)
     return run
 
-# %% ../../nbs/track/18_session.ipynb #c024
+# %% ../../nbs/track/18_session.ipynb #c025
 _JOB = 'MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID TORCHELASTIC_RESTART_COUNT SLURM_JOB_ID SLURM_STEP_ID'.split()
 
 def _note(store:Path)->Path:
@@ -156,7 +158,7 @@ def _rank()->int:
     try: return int(os.environ.get('RANK', 0))
     except ValueError: return 0
 
-# %% ../../nbs/track/18_session.ipynb #c025
+# %% ../../nbs/track/18_session.ipynb #c026
 def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has not shown up
     "Open rank 0's run for writing, waiting up to `timeout` seconds for it."
     note, end = _note(store), time.monotonic() + timeout
@@ -169,7 +171,7 @@ def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has
         if time.monotonic() >= end: return None
         time.sleep(.05)
 
-# %% ../../nbs/track/18_session.ipynb #c027
+# %% ../../nbs/track/18_session.ipynb #c028
 def _on_exception(kind, e, tb)->None:
     "Stand before `sys.excepthook`: the present run has failed, or was interrupted."
     run = current()
@@ -192,7 +194,7 @@ def _hook()->None:
     if shell is not None: shell.events.register('post_run_cell', _on_cell)
     _now.before, sys.excepthook = sys.excepthook, _on_exception
 
-# %% ../../nbs/track/18_session.ipynb #c029
+# %% ../../nbs/track/18_session.ipynb #c030
 EVERY = 15. # Seconds between two samples of the system's metrics
 
 def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None:
@@ -218,11 +220,14 @@ def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None
         if packages: capture_env(run.path)
         if system: found['hardware'] = capture_hardware()
         run.update_meta(**found)
-    thread = threading.Thread(target=look, name='mlkit-capture', daemon=True)
+    def try_look():
+        try: look()
+        except Exception as e: warnings.warn(f'mlkit: not everything about this run is captured ({type(e).__name__}: {e})', stacklevel=2)
+    thread = threading.Thread(target=try_look, name='mlkit-capture', daemon=True)
     thread.start()
     run.on_finish(lambda: thread.join(10))
 
-# %% ../../nbs/track/18_session.ipynb #c031
+# %% ../../nbs/track/18_session.ipynb #c032
 def init(
     project:str|None=None, # The project's name; by default that of the project's folder
     name:str|None=None, # The run's name; by default two words such as `brave-otter`
@@ -262,7 +267,7 @@ def init(
     if before is not None and reinit == 'return_previous': return before
     rank = _rank()
     try:
-        folder = make_store(find_store(store))
+        folder = make_store(find_store(str(store) if store else None))
         if rank:
             run = _join(folder, rank, float(setting('join_timeout', default=60)))
             if run is not None: return _set(run, cell)
@@ -274,9 +279,10 @@ def init(
         else:
             run_id, path = _new_folder(folder/project, id)
             links = _end_before(before, cell, reinit, run_id)
+            labels = [tags] if isinstance(tags, str) else [str(t) for t in tags or ()]
             meta = dict(format=1, id=run_id, name=str(name or words(run_id)), project=project, group=group, job_type=job_type,
-                tags=[tags] if isinstance(tags, str) else [str(t) for t in tags or ()], notes=notes or '', config={}, status='running', started=time.time(),
-                ended=None, summary={}, metrics={}, host=host_info(), archived=False, error=None, links=links, resumes=[])
+                tags=labels, notes=notes or '', config={}, status='running', started=time.time(), ended=None, summary={},
+                metrics={}, host=host_info(), archived=False, error=None, links=links, resumes=[])
             run = Run(path, meta, config, lock=_lock(path))
             run._write_meta()
     except OSError as e:
@@ -289,7 +295,7 @@ def init(
     except Exception as e: warnings.warn(f'mlkit: not everything about this run is captured ({type(e).__name__}: {e})', stacklevel=2)
     return _set(run, cell)
 
-# %% ../../nbs/track/18_session.ipynb #c032
+# %% ../../nbs/track/18_session.ipynb #c033
 def _set(run:Any, cell:dict|None)->Run:
     "Make `run` the present one."
     _now.run, _now.cell = run, cell and {**cell, 'run': run.id}
@@ -297,7 +303,8 @@ def _set(run:Any, cell:dict|None)->Run:
 
 def _null(project:str, name:str|None, config:Any)->Run:
     "A run that keeps nothing."
-    return cast(Run, NullRun(dict(id='disabled', name=name or 'disabled', project=project, status='running', config=as_config(config)), config))
+    meta = dict(id='disabled', name=name or 'disabled', project=project, status='running', config=as_config(config))
+    return cast(Run, NullRun(meta, config))
 
 def _leave_note(store:Path, run:Run)->None:
     "Tell the other ranks where the run is, until it ends."
@@ -306,7 +313,7 @@ def _leave_note(store:Path, run:Run)->None:
     write_atomic(note, dump_json(dict(path=str(run.path))))
     run.on_finish(lambda: note.unlink(missing_ok=True))
 
-# %% ../../nbs/track/18_session.ipynb #c034
+# %% ../../nbs/track/18_session.ipynb #c035
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # The new run's links
     "End the run in progress before the run `id` begins."
     again = _same_cell(_now.cell, cell)
@@ -322,7 +329,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         print(f'mlkit: {before.name} is finished, since {words(id)} begins', file=sys.stderr)
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c039
+# %% ../../nbs/track/18_session.ipynb #c040
 def _need()->Run:
     if _now.run is None: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
     return _now.run
@@ -344,7 +351,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c040
+# %% ../../nbs/track/18_session.ipynb #c041
 def alert(
     title:str, # A short title
     text:str='', # What happened
