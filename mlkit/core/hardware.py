@@ -6,8 +6,8 @@
 __all__ = ['GB', 'cpu', 'cpu_seconds', 'memory', 'disk_io', 'net_io', 'gpus', 'gpu_names']
 
 # %% ../../nbs/core/04_hardware.ipynb #c002
-"""The machine under a run, in plain dicts: what there is, and counters of what it has done. Every function only reads, never raises,
-and leaves out what it can't know."""
+"""The machine under a run, in plain dicts: what there is, and counters of what it has done. Every function only reads,
+never raises, and leaves out what it can't know."""
 
 # %% ../../nbs/core/04_hardware.ipynb #c004
 import os, re, sys
@@ -27,8 +27,8 @@ def _read(path:str)->str:
 def _groups(kind:str, root:str='')->list[str]:
     "Folders of the control groups around this process that may limit `kind` (`cpu` or `memory`), innermost first."
     out = []
-    for l in _read(f'{root}/proc/self/cgroup').splitlines():
-        names, _, path = l.partition(':')[2].partition(':')
+    for line in _read(f'{root}/proc/self/cgroup').splitlines():
+        names, _, path = line.partition(':')[2].partition(':')
         if names and kind not in names.split(','): continue
         top = f'{root}/sys/fs/cgroup/{names}'.rstrip('/')
         parts = [p for p in path.split('/') if p]
@@ -40,10 +40,12 @@ def _cpu_limit(root:str='')->float|None:
     "Cores that the control groups grant, or None."
     found = []
     for g in _groups('cpu', root):
-        quota, period, *_ = (_read(f'{g}/cpu.max') or ' '.join(_read(f'{g}/cpu.cfs_{o}_us') for o in ('quota', 'period'))).split() + ['', '']
-        if quota.isdigit() and period.isdigit() and int(period): found.append(int(quota)/int(period))
+        old = _read(f'{g}/cpu.cfs_quota_us') + _read(f'{g}/cpu.cfs_period_us')
+        pair = (_read(f'{g}/cpu.max') or old).split()
+        if len(pair) == 2 and pair[0].isdigit() and int(pair[1]): found.append(int(pair[0])/int(pair[1]))
     return min(found, default=None)
 
+# %% ../../nbs/core/04_hardware.ipynb #c017
 def _memory_limit(root:str='')->tuple[int|None, str]:
     "Bytes that the control groups grant, or None, and the folder of the group that says so."
     found = []
@@ -52,7 +54,7 @@ def _memory_limit(root:str='')->tuple[int|None, str]:
         if text.isdigit() and int(text) < 2**60: found.append((int(text), g))
     return min(found, default=(None, ''))
 
-# %% ../../nbs/core/04_hardware.ipynb #c017
+# %% ../../nbs/core/04_hardware.ipynb #c020
 def _affinity()->set[int]:
     "The numbers of the cores that this process may run on."
     if hasattr(os, 'sched_getaffinity'): return os.sched_getaffinity(0)
@@ -68,7 +70,7 @@ def cpu(
     return dict(name=named[1].strip() if named else os.uname().machine if hasattr(os, 'uname') else sys.platform,
         cores=int(share) if share == int(share) else round(share, 2), logical=os.cpu_count() or cores)
 
-# %% ../../nbs/core/04_hardware.ipynb #c020
+# %% ../../nbs/core/04_hardware.ipynb #c023
 def cpu_seconds(
     root:str='', # Where `/proc` and `/sys` are
 )->float|None: # Seconds; only differences mean something; None where unknown
@@ -88,7 +90,7 @@ def cpu_seconds(
     t = ps.cpu_times()
     return sum(t) - t.idle - getattr(t, 'iowait', 0)
 
-# %% ../../nbs/core/04_hardware.ipynb #c021
+# %% ../../nbs/core/04_hardware.ipynb #c025
 @cache
 def _psutil()->Any:
     "The module psutil, or None."
@@ -96,7 +98,7 @@ def _psutil()->Any:
     except ImportError: return None
     return psutil
 
-# %% ../../nbs/core/04_hardware.ipynb #c024
+# %% ../../nbs/core/04_hardware.ipynb #c028
 def _kb(name:str, text:str)->int:
     "Bytes in the line `name` of a file such as `/proc/meminfo`, or 0."
     m = re.search(rf'^{name}:?\s+(\d+)( kB)?', text, re.M)
@@ -118,7 +120,7 @@ def memory(
         total, used = m.total, m.total - m.available
     return dict(total_gb=total/GB, used_gb=max(used, 0)/GB, process_gb=_resident(root)/GB)
 
-# %% ../../nbs/core/04_hardware.ipynb #c025
+# %% ../../nbs/core/04_hardware.ipynb #c029
 def _resident(root:str='')->int:
     "Bytes of memory that this process holds."
     pages = _read(f'{root}/proc/self/statm').split()
@@ -126,7 +128,7 @@ def _resident(root:str='')->int:
     ps = _psutil()
     return ps.Process().memory_info().rss if ps else 0
 
-# %% ../../nbs/core/04_hardware.ipynb #c030
+# %% ../../nbs/core/04_hardware.ipynb #c035
 def disk_io(
     root:str='', # Where `/proc` and `/sys` are
 )->dict[str, int]: # `read` and `written`, in bytes; {} where unknown
@@ -134,26 +136,26 @@ def disk_io(
     read = written = seen = 0
     for f in map(str.split, _read(f'{root}/proc/diskstats').splitlines()):
         if len(f) < 10 or not os.path.exists(f'{root}/sys/block/{f[2]}/device'): continue
-        read, written, seen = read + 512*int(f[5]), written + 512*int(f[9]), seen + 1 # a sector here is always 512 bytes
+        read, written, seen = read + 512*int(f[5]), written + 512*int(f[9]), seen + 1 # sectors of 512 bytes, always
     if seen: return dict(read=read, written=written)
     io = _psutil().disk_io_counters() if not sys.platform.startswith('linux') and _psutil() else None
     return dict(read=io.read_bytes, written=io.write_bytes) if io else {}
 
-# %% ../../nbs/core/04_hardware.ipynb #c035
+# %% ../../nbs/core/04_hardware.ipynb #c040
 def net_io(
     root:str='', # Where `/proc` and `/sys` are
 )->dict[str, int]: # `sent` and `received`, in bytes; {} where unknown
     "Bytes that the network cards of this machine have sent and received since it started."
     cards = {}
-    for l in _read(f'{root}/proc/net/dev').splitlines():
-        name, colon, rest = l.partition(':')
+    for line in _read(f'{root}/proc/net/dev').splitlines():
+        name, colon, rest = line.partition(':')
         if colon and name.strip() != 'lo': cards[name.strip()] = [int(o) for o in rest.split()]
     real = {k: v for k,v in cards.items() if os.path.exists(f'{root}/sys/class/net/{k}/device')} or cards
     if real: return dict(sent=sum(v[8] for v in real.values()), received=sum(v[0] for v in real.values()))
     io = _psutil().net_io_counters() if not sys.platform.startswith('linux') and _psutil() else None
     return dict(sent=io.bytes_sent, received=io.bytes_recv) if io else {}
 
-# %% ../../nbs/core/04_hardware.ipynb #c038
+# %% ../../nbs/core/04_hardware.ipynb #c043
 @cache
 def _nvml()->Any:
     "The module pynvml, connected to the driver; None without one."
@@ -166,7 +168,7 @@ def _nvml()->Any:
     except Exception: return None # no package, no library, or a driver that doesn't answer: all mean no GPU to report
     return pynvml
 
-# %% ../../nbs/core/04_hardware.ipynb #c039
+# %% ../../nbs/core/04_hardware.ipynb #c046
 def _ask(name:str, handle:Any, *args:Any)->Any:
     "The answer of NVML's function `nvmlDeviceGet<name>`, or None."
     try: return getattr(_nvml(), f'nvmlDeviceGet{name}')(handle, *args)
@@ -180,14 +182,14 @@ def _gpu(i:int)->dict[str, Any]:
         used_gb=mem and mem.used/GB, util=util and float(util.gpu), temp_c=_ask('Temperature', h, 0),
         power_w=None if power is None else power/1e3, power_limit_w=None if limit is None else limit/1e3)
 
-# %% ../../nbs/core/04_hardware.ipynb #c042
-def gpus()->list[dict[str, Any]]: # One dict a card: `index`, `name`, `memory_gb`, `used_gb`, `util` in %, `temp_c`, `power_w`, `power_limit_w`
-    "The NVIDIA GPUs of this machine as they are now; [] without a driver."
+# %% ../../nbs/core/04_hardware.ipynb #c049
+def gpus()->list[dict[str, Any]]: # `index name memory_gb used_gb util temp_c power_w power_limit_w` of each, None where unknown
+    "The NVIDIA GPUs of this machine as they are now (`util` in %); [] without a driver."
     try: n = _nvml().nvmlDeviceGetCount() if _nvml() else 0
     except Exception: return [] # the driver went away, as it does during its update
     return [_gpu(i) for i in range(n)]
 
-# %% ../../nbs/core/04_hardware.ipynb #c045
+# %% ../../nbs/core/04_hardware.ipynb #c052
 def gpu_names(
     root:str='', # Where `/proc` is
 )->list[str]: # For example ['NVIDIA H200', 'NVIDIA H200']; [] without a driver
