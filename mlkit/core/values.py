@@ -30,7 +30,8 @@ def count(
 def _one(v:Any)->float|int|None:
     "The number in an array of one element, else None."
     x = v.item() if count(v) == 1 else None
-    return x if isinstance(x, (int, float)) else None
+    if isinstance(x, (int, float)): return x
+    return float(x) if getattr(getattr(x, 'dtype', None), 'kind', '') == 'f' else None     # np.longdouble
 
 # %% ../../nbs/core/05_values.ipynb #c009
 def as_number(
@@ -93,9 +94,9 @@ def as_key(
 )->str: # The name in Unicode form NFC
     "Check a metric's name; raises `TypeError` for what is no string and `ValueError` for a name that isn't allowed."
     if not isinstance(k, str): raise TypeError(f"A metric's name is a string, not {type(k).__name__}: {k!r}")
-    if not k.strip(): raise ValueError("A metric's name can't be empty: log(loss=...) or log({'loss': ...})")
-    if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns such as _step")
     if _CONTROL.search(k): raise ValueError(f"The metric's name {k!r} holds a control character: remove it")
+    if not k.strip(): raise ValueError(f"A metric's name can't be empty: {k!r}")
+    if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns such as _step")
     if k.isascii(): return k
     return unicodedata.normalize('NFC', k.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace'))
 

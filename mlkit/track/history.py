@@ -11,9 +11,9 @@ __all__ = ['MAX_HEADER', 'MAX_KEY_SETS', 'PENDING', 'Segment', 'HistoryWriter', 
 straight into a memory map, so it belongs to the kernel before `log` returns, and no crash of the process can lose it."""
 
 # %% ../../nbs/track/10_history.ipynb #c004
-import json, mmap, os, struct
+import json, mmap, os, struct, warnings
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -201,16 +201,19 @@ def _wide_keys(path:Path)->list[str]: return load_json(path.with_suffix('.json')
 # %% ../../nbs/track/10_history.ipynb #c027
 def read_segment(
     path:Path, # An `.npy` file of a history
-)->'np.ndarray': # A structured array, a read-only view of the file without a copy where no row is missing
-    "Map the committed records of the segment `path`, live, crashed or finished; raises `ValueError` for another file."
+    mapped:bool=True, # Map the file where it has no holes; False reads it into memory
+)->'np.ndarray': # A structured array, a read-only view without a copy where no row is missing
+    "The committed records of the segment `path`, live, crashed or finished; raises `ValueError` for another file."
     import numpy as np
     with open(path, 'rb') as f:
         fields, start = _parse_header(f)
         dtype = np.dtype([tuple(o) for o in fields])
-        rows = (os.fstat(f.fileno()).st_size - start) // dtype.itemsize
+        stat = os.fstat(f.fileno())
+        rows = (stat.st_size - start) // dtype.itemsize
         if rows <= 0: return np.empty(0, dtype)
-        buf = mmap.mmap(f.fileno(), start + rows*dtype.itemsize, access=mmap.ACCESS_READ)
-    a = np.frombuffer(buf, dtype, rows, start)
+        if mapped and stat.st_blocks*512 >= stat.st_size:
+            a = np.frombuffer(mmap.mmap(f.fileno(), stat.st_size, access=mmap.ACCESS_READ), dtype, rows, start)
+        else: a = np.frombuffer(os.pread(f.fileno(), rows*dtype.itemsize, start), dtype)
     there = a['_time'] != 0
     if there.all(): return a
     n = int(there.nonzero()[0][-1]) + 1 if there.any() else 0
@@ -262,9 +265,9 @@ class _Part(NamedTuple):
     "Rows of one writer: `cols` maps a key to the row numbers that have it (None: all) and the values."
     session:int; rank:int; group:Any; step:Any; time:Any; cols:dict[str, tuple]
 
-def _file_part(path:Path)->_Part:
+def _file_part(path:Path, mapped:bool=True)->_Part:
     session, rank = map(int, path.name.split('-')[:2])
-    a = read_segment(path)
+    a = read_segment(path, mapped)
     names = (a.dtype.names or ())[1:-1]
     if names == ('values',) and a.dtype['values'].shape:
         keys = _wide_keys(path)
@@ -296,7 +299,7 @@ def _order(parts:list[_Part])->Any:
     "Positions that bring the joined rows of `parts` into the order written."
     import numpy as np
     rising = np.concatenate([np.maximum.accumulate(p.time) for p in parts])
-    return np.argsort(rising, kind='stable')
+    return np.lexsort((rising, np.repeat([p.session for p in parts], [len(p.time) for p in parts])))
 
 def _large(values:Any)->bool:
     "Whether these are integers that float64 can't hold."
@@ -310,7 +313,19 @@ def _join(pieces:list)->Any:
         pieces = [p.astype('i8' if whole else object) for p in pieces]
     return np.concatenate(pieces)
 
-# %% ../../nbs/track/10_history.ipynb #c043
+# %% ../../nbs/track/10_history.ipynb #c044
+def _try_read(fn:Callable[..., Any], path:Path, *args:Any)->Any: # None for a file that can't be read
+    "What `fn` reads of the segment `path`."
+    try: return fn(path, *args)
+    except (OSError, ValueError, TypeError, SyntaxError, LookupError, struct.error, MemoryError, RecursionError) as e:
+        warnings.warn(f'mlkit: {path.name} is damaged and left out ({type(e).__name__}: {e})', stacklevel=2)
+
+def _user_rows(path:Path)->int:
+    "The records of the segment `path`; 0 for system metrics."
+    with open(path, 'rb') as f: keys, _, _, rows = _probe(path, f)
+    return 0 if keys[0].startswith('sys/') else rows
+
+# %% ../../nbs/track/10_history.ipynb #c045
 class _HistoryFiles:
     "The files of one history, and which of their rows still count."
     def __init__(self,
@@ -324,7 +339,8 @@ class _HistoryFiles:
 
     def _parts(self, system:bool|None=False, keys:Sequence[str]|None=None, rank:int|None=None)->list[_Part]:
         "The parts with system metrics (`system`), without (False), or both (None)."
-        parts = [_file_part(p) for p in self._files()] + list(_event_parts(self.path))
+        mapped = mappable(self.path)
+        parts = [p for f in self._files() if (p := _try_read(_file_part, f, mapped))] + list(_event_parts(self.path))
         def wanted(p):
             if rank is not None and p.rank != rank: return False
             names = [k for k in p.cols if keys is None or k in keys]
@@ -349,17 +365,26 @@ class _HistoryFiles:
     def rows(self)->int:
         "The number of rows, without those of system metrics."
         n = len(read_events(self.path, 'row'))
-        for p in self._files():
-            with open(p, 'rb') as f: keys, _, _, rows = _probe(p, f)
-            if not keys[0].startswith('sys/'): n += rows
-        return n
+        return n + sum(rows for p in self._files() if (rows := _try_read(_user_rows, p)))
+
+    def _tails(self)->list[Row]:
+        "The last row of each file, in the order written."
+        rows = [(int(p.name.split('-')[0]), r.time, r) for p in self._files() if (r := _try_read(last_row, p))]
+        return [r for *_,r in sorted(rows, key=lambda o: o[:2])]
+
+    @property
+    def last_step(self)->int:
+        "The step of the last row; -1 without rows."
+        rows = [(o['time'], o['step']) for o in read_events(self.path, 'row')]
+        tails = [(r.time, r.step) for r in self._tails()[-1:]]
+        return max(rows + tails, default=(0., -1))[1]
 
     @property
     def last_time(self)->float|None:
         "When the last row was logged, in seconds since the epoch; None without rows."
-        return max((r.time for p in self._files() if (r := last_row(p))), default=None)
+        return max((r.time for r in self._tails()), default=None)
 
-# %% ../../nbs/track/10_history.ipynb #c045
+# %% ../../nbs/track/10_history.ipynb #c047
 class History(_HistoryFiles):
     "The scalar history of the run at `run_path`, read from its files, live, crashed or finished."
     def metric(self,
@@ -401,10 +426,9 @@ class History(_HistoryFiles):
         if self.cuts or read_events(self.path, 'row'):
             names = dict.fromkeys(k for p in self._parts(None) for k in p.cols)
             return {k: m.value[-1].item() for k in names if len((m := self.metric(k)).value)}
-        rows = [r for p in self._files() if (r := last_row(p))]
-        return {k: v for r in sorted(rows, key=lambda r: r.time) for k,v in r.values.items()}
+        return {k: v for r in self._tails() for k,v in r.values.items()}
 
-# %% ../../nbs/track/10_history.ipynb #c047
+# %% ../../nbs/track/10_history.ipynb #c049
 def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     "The values of `key` over all `n` rows, NaN where a row has none."
     import numpy as np
@@ -416,7 +440,7 @@ def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     out[at] = values
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c049
+# %% ../../nbs/track/10_history.ipynb #c051
 def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.DataFrame':
     "Join `parts` into a DataFrame, see `History.df`."
     import numpy as np, pandas as pd
@@ -437,7 +461,7 @@ def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.Da
     df = pd.DataFrame({k: v[order] for k,v in cols.items()}, copy=False)
     return df if dedupe is None else _dedupe(df, parts, order)
 
-# %% ../../nbs/track/10_history.ipynb #c050
+# %% ../../nbs/track/10_history.ipynb #c052
 def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.DataFrame':
     "One row a step: of each metric the last value logged there, NaN included; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -456,7 +480,7 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
         out[k][where[rows]] = cols[k][rows]                              # later rows overwrite earlier ones
     return pd.DataFrame(out)
 
-# %% ../../nbs/track/10_history.ipynb #c051
+# %% ../../nbs/track/10_history.ipynb #c053
 def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     "Of rows with the same step, key set and rank only the last; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -467,7 +491,7 @@ def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))[live]
     return df.iloc[live.nonzero()[0][~seen.duplicated(keep='last').to_numpy()]].reset_index(drop=True)
 
-# %% ../../nbs/track/10_history.ipynb #c064
+# %% ../../nbs/track/10_history.ipynb #c066
 def minmax(
     x:'np.ndarray', # Positions, rising
     y:'np.ndarray', # Values, as many; may hold NaN

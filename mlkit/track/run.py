@@ -229,6 +229,7 @@ def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a 
 
 # %% ../../nbs/track/11_run.ipynb #c029
 _PENDING = struct.unpack('<d', PENDING)[0]
+_HERE = os.path.dirname(os.path.dirname(__file__)) if '__file__' in globals() else '<none>'
 _live:weakref.WeakSet[Any] = weakref.WeakSet()          # what a fork and the interpreter's exit must know of
 
 class RunBase:
@@ -290,7 +291,9 @@ class _Folder(RunBase):
         self._owed:deque[tuple] = deque()
         own = self._held_lock is not None or mappable(self.path)
         self._events = self.path/('events.jsonl' if own else f'events.{self._writer.prefix}.jsonl')
-        self._pid, self._timers = os.getpid(), False
+        self._offset, self._timers = time() - monotonic(), False
+
+    def _now(self)->float: return monotonic() + self._offset
 
 # %% ../../nbs/track/11_run.ipynb #c033
 class _Faults(_Folder):
@@ -305,21 +308,24 @@ class _Faults(_Folder):
         with self._mutex:
             self.dropped += n
             if seg is not None: self._writer.abandon(seg)
-            self._fast, self._retry = {}, time() + 1
+            self._fast, self._retry = {}, self._now() + 1
         self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
 
     def _warn(self, text:str, topic:str='')->None:
         "Warn once about each `topic`, even where warnings are turned into errors."
         if topic in self._warned or len(self._warned) > 100: return
         self._warned.add(topic)
-        try: warnings.warn(f'mlkit: {text}', stacklevel=5)
+        frame, depth = sys._getframe(), 1
+        while frame.f_back and frame.f_code.co_filename.startswith(_HERE): frame, depth = frame.f_back, depth + 1
+        try: warnings.warn(f'mlkit: {text}', stacklevel=depth)
         except Warning: print(f'mlkit: {text}', file=sys.stderr)
 
     def _event(self, kind:str, step:int|None=None, t:float|None=None, **fields)->None:
         "Append one event; raises `OSError` when it can't."
-        self._bytes += append_line(self._events, dict(kind=kind, time=time() if t is None else t, step=step, **fields))
+        self._bytes += append_line(self._events, dict(kind=kind, time=self._now() if t is None else t, step=step, **fields))
 
     def _sync(self)->None:
+        if (ahead := time() - self._now()) > 1: self._offset += ahead    # the machine slept; a clock set back is not followed
         try: self._writer.sync()
         except OSError as e: self._warn(f"the store can't be synced: {e}")
 
@@ -418,7 +424,7 @@ class _Log(_Rows):
         **kw:Any, # More metrics, by name
     )->None:
         "Add one row: `run.log(loss=.3, acc=.9)` or `run.log({'train/loss': .3}, step=7)`."
-        t = time()
+        t = monotonic() + self._offset
         if kw: metrics = {**metrics, **kw} if metrics else kw
         if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
             values = metrics.values()
@@ -436,7 +442,7 @@ class _Log(_Rows):
                 seg.pack(seg.buf, seg.start + i*seg.size, step, *values, t)
             except OSError as e: self._lost(e, len(metrics), seg)
             if not i & 63:
-                self._spent += time() - t
+                self._spent += self._now() - t
                 self._timed += 1
         else: self._log(metrics, step, commit, t)
 
@@ -462,7 +468,7 @@ class _Log(_Rows):
             else:
                 try: self._put(row, step, t)
                 except OSError as e: self._lost(e, len(row))
-            self._slow_spent += time() - t
+            self._slow_spent += self._now() - t
             self._slow_calls += 1
 
     def _begin(self, t:float)->None:
@@ -477,7 +483,7 @@ class _Log(_Rows):
         "Add a row of system metrics at the run's present step, which doesn't advance."
         with self._mutex:
             if self._closed or not values: return
-            self._try(lambda: self._write(dict(values), {}, max(self.step - 1, 0), time()))
+            self._try(lambda: self._write(dict(values), {}, max(self.step - 1, 0), self._now()))
             self._system_rows += 1
 
 # %% ../../nbs/track/11_run.ipynb #c040
@@ -539,7 +545,7 @@ class _Meta(_Log):
         status = 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
         text = ''.join(traceback.format_exception(type(e), e, e.__traceback__))[-20_000:]
         self._error = (status, self.rows)
-        self.update_meta(error=dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, time=time(), cell=cell))
+        self.update_meta(error=dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, time=self._now(), cell=cell))
         return status
 
 # %% ../../nbs/track/11_run.ipynb #c042
@@ -567,7 +573,7 @@ class _View(_Meta):
         "What logging has cost this process; the quick calls are timed one in 64."
         calls = max(self.rows, self._slow_calls)
         seconds = self._slow_spent + (calls - self._slow_calls)*(self._spent/self._timed if self._timed else 0.)
-        lived = time() - self._began if self._began else 0.
+        lived = self._now() - self._began if self._began else 0.
         return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds,
             share=seconds/lived if lived else 0., bytes=self._writer.nbytes + self._bytes)
 
@@ -632,11 +638,11 @@ class Run(_View):
         "End the run: close its files, write its summary and let go of the lock. Doing it twice is fine."
         if self._closed: return
         if isinstance(status, int): status, exit_code = None, status
-        if self._held: self._log({}, None, None, time())
+        if self._held: self._log({}, None, None, self._now())
         for fn in [*self._hooks, self._worker.stop, self._settle]:
             try: fn()
             except Exception as e: self._warn(f'{getattr(fn, "__qualname__", fn)} failed at the end: {type(e).__name__}: {e}')
-        self._closed, self._fast, now = True, {}, time()
+        self._closed, self._fast, now = True, {}, self._now()
         self.meta['status'] = status or ('failed' if exit_code else 'finished')
         try: self._writer.close()
         except OSError as e: self._warn(f"the history can't be closed ({e}); what was logged stays readable")

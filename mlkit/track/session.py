@@ -19,7 +19,7 @@ from ..core.config import default_project, find_store, make_store, setting
 from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config
-from .history import last_row, read_events
+from .history import History, read_events
 from .run import NullRun, Run, attach, host_info, run_status
 
 # %% ../../nbs/track/18_session.ipynb #c008
@@ -133,8 +133,7 @@ def _reopen(path:Path, meta:dict, config:Any, step:int|None)->Run:
     lock = _lock(path)
     session = len(meta.get('resumes', ())) + 1
     (path/'history').mkdir(exist_ok=True)
-    rows = [r for p in (path/'history').glob('*.npy') if (r := last_row(p))]
-    last = max(rows, key=lambda r: r.time).step if rows else -1
+    last = History(path, meta.get('resumes', ())).last_step
     old = dict(meta.get('config', {}))
     meta.update(status='running', ended=None, error=None, host=host_info(),
         resumes=[*meta.get('resumes', ()), dict(session=session, step=step, time=time.time())])
