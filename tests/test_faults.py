@@ -196,7 +196,10 @@ def test_run_json_destroyed(store):
     with mlkit.init('p', name='good') as run: run.log(a=1.)
     assert 'good' in [r.name for r in mlkit.runs('p')] and 'good' in repr(mlkit.runs('p')) and len(mlkit.runs('p').df) >= 1
 
-@pytest.mark.parametrize('bad', [b'', b'\x93NUMPY', b'\x93NUMPY\x01\x00\xff\xff', b'x'*5000, b'\x93NUMPY\x01\x00\x76\x00{' + b' '*117 + b'}'], ids=ascii)
+TORN = dict(empty=b'', magic=b'\x93NUMPY', length=b'\x93NUMPY\x01\x00\xff\xff', zeros=bytes(4096), other=b'x'*5000, text=b'\x93NUMPY\x01\x00\x76\x00{' + b' '*117,
+    no_dict=b'\x93NUMPY\x01\x00\x76\x00{' + b' '*116 + b'}\n', wrong_fields=b'\x93NUMPY\x01\x00\x76\x00' + b"{'descr': [('x', '<f8')], 'shape': (1,)}".ljust(117) + b'\n' + bytes(8))
+
+@pytest.mark.parametrize('bad', TORN.values(), ids=TORN)
 def test_a_torn_segment(store, bad):
     "A segment whose header is torn, as by a power failure, hides no row of the others."
     run = mlkit.init('p')

@@ -499,7 +499,7 @@ def test_commit_false(store):
 
 def test_init_returns_while_the_rest_follows(store, monkeypatch):
     "With everything switched on a run that ends at once has its code, packages and hardware: the end waits for them."
-    for k in ('MLKIT_CODE', 'MLKIT_PACKAGES'): monkeypatch.setenv(k, '1')
+    for k in ('MLKIT_CODE', 'MLKIT_PACKAGES', 'MLKIT_SYSTEM'): monkeypatch.setenv(k, '1')
     mlkit.init('p').finish()
     r = only()
     packages = json.loads((r.path/'env.json').read_text())
