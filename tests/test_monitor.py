@@ -98,6 +98,19 @@ def test_tqdm_bars(tmp_path):
     assert len(lines) <= 10, lines
 
 
+def test_nested_bars_without_tqdm(tmp_path):
+    "The way nested bars are drawn: a line down, the inner bar, and up again; text printed meanwhile comes through."
+    log = ConsoleLog(tmp_path/'console.log')
+    for i in range(3):
+        log.feed('err', f'\router {i + 1}/3')
+        for j in range(4): log.feed('err', '\n'), log.feed('err', f'\rinner {j + 1}/4'), log.feed('err', '\x1b[A')
+        log.feed('err', '\n\r         \x1b[A')
+        log.feed('out', f'loss {i}\n')
+    log.feed('err', '\n')
+    log.close()
+    assert log_of(tmp_path) == 'loss 0\nloss 1\nloss 2\nouter 3/3\n'
+
+
 def test_finished_bar_stays_in_order(tmp_path):
     "A bar on stderr that ended comes before what is then printed on stdout."
     log = ConsoleLog(tmp_path/'console.log')
@@ -358,6 +371,7 @@ def test_interactive_shell(tmp_path):
     "In IPython without a kernel, a console started in one cell hears the next ones."
     code = '''from IPython.core.interactiveshell import InteractiveShell
 s = InteractiveShell.instance()
+s.run_cell('from mlkit.track.monitor import Console')
 for cell in (f'c = Console({run!r}).start()\\nprint("one")', 'print("two")', 'print("three")\\nc.stop()', 'print("four")'):
     s.run_cell(cell, store_history=True)
 print('five')'''

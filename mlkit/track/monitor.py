@@ -66,7 +66,8 @@ class Screen(_Sheet):
 
     def feed(self, text:str)->str:
         "Take `text` in; returns final lines, each with its newline, or ''."
-        if self.back or self.torn or self.loose[0] or self.rows[1:] or _CONTROL.search(text): return self._draw(text)
+        odd = self.back or self.torn or self.loose[0] or len(self.rows) > 1 or self.x < len(self.rows[0])
+        if odd or _CONTROL.search(text): return self._draw(text)
         done, end, self.rows[0] = (self.rows[0] + text).rpartition('\n')
         if len(self.rows[0]) > WIDE: done, end, self.rows[0] = done + end + self.rows[0], '\n', ''
         self.x = len(self.rows[0])
@@ -133,6 +134,12 @@ class _Tail:
         return self.left > 0
 
 # %% ../../nbs/track/17_monitor.ipynb #c028
+def _warn(text:str)->bool: # Always False
+    "Warn, even where warnings are turned into errors: what prints or measures must go on."
+    try: warnings.warn(f'mlkit: {text}', stacklevel=3)
+    except Warning: pass
+    return False
+
 class ConsoleLog:
     "A text file `path` that takes what streams write, folded as `Screen` does; it ends itself when the disk is full."
     def __init__(self,
@@ -154,12 +161,12 @@ class ConsoleLog:
         if not self.open: return
         if os.getpid() != self.pid: self._forked()
         with self.lock:
-            self.queue.append((name, text))
-            if self.busy: return
+            if self.busy: return self.queue.append((name, text))
             self.busy = True
             try:
+                self._feed(name, text)
                 while self.queue: self._feed(*self.queue.popleft())
-            except OSError as e: self._end(f"the console output can't be stored any more: {e}")
+            except OSError as e: self.open = _warn(f"the console output can't be stored any more: {e}")
             finally: self.busy = False
 
     def _forked(self)->None:
@@ -167,31 +174,24 @@ class ConsoleLog:
         self._fresh() # with a new lock: another thread may have held the old one at the fork
 
     def _feed(self, name:str, text:str)->None:
-        s, start = self.screens[name], self.since
-        fresh = len(s.rows) == 1 and not s.rows[0]
+        s = self.screens[name]
+        blank = s.rows == ['']
         if done := s.feed(text):
             ended = ''.join(o.rest() for o in self.screens.values() if o is not s)
             self.open = self.file.add(ended + done)
-        if not self.own or not self.open or (len(s.rows) == 1 and not s.rows[0]): return
+        if s.rows == [''] or not self.own or not self.open: return
         now = time.monotonic()
-        if fresh: self.since = now
-        elif now - start > 1 or len(s.rows) > 1 and '\n' in text: self._show(now)
-
-    def _show(self, now:float)->None:
-        self.file.show(''.join(s.pending() for s in self.screens.values()))
-        self.since = now
-
-    def _end(self, why:str)->None:
-        self.open = False
-        try: warnings.warn(f'mlkit: {why}', stacklevel=2)
-        except Warning: pass # warnings are errors here, and printing must go on
+        if blank: self.since = now
+        elif now - self.since > 1 or len(s.rows) > 1 and '\n' in text:
+            self.file.show(''.join(s.pending() for s in self.screens.values()))
+            self.since = now
 
     def close(self)->None:
         "Write what is unfinished and close the file; doing it twice is fine."
         with self.lock:
             try:
                 if self.open and self.own: self.file.add(''.join(s.pending() for s in self.screens.values()))
-            except OSError as e: self._end(f"the end of the console output can't be stored: {e}")
+            except OSError as e: _warn(f"the end of the console output can't be stored: {e}")
             self.open = False
             if self.file.fd >= 0: os.close(self.file.fd)
             self.file.fd = -1
@@ -199,66 +199,83 @@ class ConsoleLog:
 # %% ../../nbs/track/17_monitor.ipynb #c031
 class _Tap:
     "Stands in for the `write` of `stream` and passes what it writes on to `feeds`."
-    def __init__(self, stream:Any):
-        self.held = vars(stream).get('write') # What somebody else put there before us
-        self.stream, self.write, self.feeds = stream, stream.write, ()
+    def __init__(self, stream:Any, held:Any):
+        self.held = held # What somebody else had put there before us, or None
+        self.stream, self.write, self.feeds = stream, held or stream.write, []
 
     def __call__(self, text:str, *args:Any, **kw:Any)->Any:
         n = self.write(text, *args, **kw)
         for feed in self.feeds: feed(text)
         return n
 
-    def add(self, feed:Callable)->None:
-        self.stream.write = self
-        self.feeds += (feed,)
-
-    def drop(self, feed:Callable)->None:
-        "Take `feed` out, and the last time the tap itself, unless somebody else sits on top of it."
-        self.feeds = tuple(f for f in self.feeds if f is not feed)
+    def drop(self, feed:Any)->None:
+        "Take `feed` out, and with the last one the tap, unless somebody else sits on top of it."
+        self.feeds = [f for f in self.feeds if f is not feed]
         if self.feeds or vars(self.stream).get('write') is not self: return
         if self.held: self.stream.write = self.held
         else: del self.stream.write
 
-def _tap(stream:Any)->_Tap: # `TypeError` or `AttributeError` where none can be set
-    "The tap of `stream`; made when it has none."
-    held = vars(stream).get('write')
-    return held if isinstance(held, _Tap) else _Tap(stream)
+# %% ../../nbs/track/17_monitor.ipynb #c034
+def _kept(write:Any, stream:Any)->Any:
+    "The closure cell in which IPython's stand-in `write` keeps the one of `stream`, or None."
+    if not str(getattr(write, '__module__', '')).startswith('IPython'): return None
+    for cell in getattr(write, '__closure__', None) or ():
+        if isinstance(cell.cell_contents, _Tap) or getattr(cell.cell_contents, '__self__', None) is stream: return cell
+    return None
 
-# %% ../../nbs/track/17_monitor.ipynb #c035
+def _tap(stream:Any)->_Tap: # `TypeError` or `AttributeError` where none can be set
+    "The tap of `stream`; set when it has none."
+    held = vars(stream).get('write')
+    cell = _kept(held, stream)
+    inner = cell.cell_contents if cell else held
+    if isinstance(inner, _Tap): return inner
+    tap = _Tap(stream, inner)
+    if cell: cell.cell_contents = tap
+    else: stream.write = tap
+    return tap
+
+# %% ../../nbs/track/17_monitor.ipynb #c037
 class Console:
     "Copies what Python prints to `console.log` in the folder of a run, from `start` to `stop`."
     def __init__(self,
         run_path:str|Path, # The run's folder
         name:str='console.log', # Its file
         cap_mb:float=64, # After so many MB the rest is not kept
-    ): self.path, self.cap, self.taps, self.log = Path(run_path)/name, int(cap_mb * 2**20), [], None
+    ): self.path, self.cap, self.taps, self.log, self.shell = Path(run_path)/name, int(cap_mb * 2**20), {}, None, None
 
     def start(self)->'Console':
         "Begin to copy; a stream that can't be listened to is left alone."
-        if self.log: return self
+        if self.taps: return self
         try: self.log = ConsoleLog(self.path, self.cap)
-        except OSError as e:
-            warnings.warn(f"mlkit: the console output can't be stored: {e}", stacklevel=2)
-            return self
-        for name, stream in (('out', sys.stdout), ('err', sys.stderr)):
-            feed = partial(self.log.feed, name)
-            try:
-                tap = _tap(stream)
-                tap.add(feed)
-            except (AttributeError, TypeError): continue # None under pythonw, or an object that takes no attribute
-            self.taps.append((tap, feed))
+        except OSError as e: _warn(f"the console output can't be stored: {e}")
+        self._listen()
+        get = getattr(sys.modules.get('IPython'), 'get_ipython', None)
+        self.shell = get() if get and self.taps else None
+        if self.shell: self.shell.events.register('pre_run_cell', self._listen)
         return self
+
+    def _listen(self, *_:Any)->None:
+        if (log := self.log) is None: return
+        for name, stream in (('out', sys.stdout), ('err', sys.stderr)):
+            try: tap = _tap(stream)
+            except (AttributeError, TypeError, ValueError): continue # None under pythonw, or it takes no attribute
+            was, feed = self.taps.get(name) or (tap, partial(log.feed, name))
+            if was is not tap: was.drop(feed)
+            if feed not in tap.feeds: tap.feeds = [*tap.feeds, feed]
+            self.taps[name] = tap, feed
 
     def stop(self)->None:
         "End the copy and close the file; doing it twice is fine."
-        for tap, feed in self.taps: tap.drop(feed)
-        self.taps = []
+        if self.shell and self._listen in self.shell.events.callbacks['pre_run_cell']:
+            self.shell.events.unregister('pre_run_cell', self._listen)
+        for tap, feed in self.taps.values(): tap.drop(feed)
+        self.taps = {}
         if self.log: self.log.close()
 
     def __enter__(self)->'Console': return self.start()
     def __exit__(self, *exc:Any)->None: self.stop()
 
-# %% ../../nbs/track/17_monitor.ipynb #c039
+# %% ../../nbs/track/17_monitor.ipynb #c042
 MB = 2**20 # Bytes
 
 class SystemMonitor:
@@ -302,8 +319,7 @@ class SystemMonitor:
         "Measure once; what this machine can't tell is left out."
         try: out = {f'sys/{k}': float(v) for k,v in {**self._rates(), **self._levels(), **self._cards()}.items()}
         except Exception as e:
-            if not self.warned: warnings.warn(f"mlkit: the machine can't be measured: {e!r}", stacklevel=2)
-            self.warned = True
+            if not self.warned: self.warned = not _warn(f"the machine can't be measured: {e!r}")
             return {}
         if self.log: self.log(out)
         return out
