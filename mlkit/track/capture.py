@@ -13,6 +13,7 @@ It is gathered in the background, bounded in time and size, without secrets; wha
 # %% ../../nbs/track/15_capture.ipynb #c004
 import json, os, re, sys, threading, time, warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,15 @@ def _git(root:str|Path, *args:str, seconds:float=5., limit:int=16 << 20)->bytes|
     env.update(GIT_OPTIONAL_LOCKS='0', GIT_TERMINAL_PROMPT='0', LC_ALL='C')
     call = ['git', '-c', 'core.fsmonitor=false', '-c', 'core.quotepath=false', '-C', str(root), *args]
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    try: p = subprocess.Popen(call, env=env, stdin=null, stdout=pipe, stderr=null)
+    try: p = subprocess.Popen(call, env=env, stdin=null, stdout=pipe, stderr=null, start_new_session=True)
     except OSError: return None
-    watch = threading.Timer(seconds, p.kill)
+    kill = partial(os.killpg, p.pid, 9) if hasattr(os, 'killpg') else p.kill # with whatever it has started
+    watch = threading.Timer(seconds, kill)
     watch.daemon = True
     watch.start()
     with p:
         out = p.stdout.read(limit) if p.stdout else b''
-        if len(out) == limit: p.kill()
+        if len(out) == limit: kill()
     watch.cancel()
     return out if p.returncode == 0 or len(out) == limit else None
 

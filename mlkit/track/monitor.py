@@ -158,9 +158,9 @@ class ConsoleLog:
         text:str, # What was written to it
     )->None:
         "Take what was written to a stream; never raises."
-        if not self.open: return
         if os.getpid() != self.pid: self._forked()
         with self.lock:
+            if not self.open: return
             if self.busy: return self.queue.append((name, text))
             self.busy = True
             try:
@@ -188,6 +188,7 @@ class ConsoleLog:
 
     def close(self)->None:
         "Write what is unfinished and close the file; doing it twice is fine."
+        if os.getpid() != self.pid: self._forked()
         with self.lock:
             try:
                 if self.open and self.own: self.file.add(''.join(s.pending() for s in self.screens.values()))
