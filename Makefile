@@ -1,0 +1,78 @@
+# make demo    set up, train six small models, compare their runs
+# make test    set up, run every gate: notebooks clean and in sync, lint, types, the notebooks' cells, tests/
+# make docs    set up, build the docs site into _docs/
+# make bench   set up, measure against the peers in benchmarks/
+# make lock    pin requirements/*.in anew
+# make sync    clean the notebooks, export them to mlkit/, write README.md
+# make clean   remove what the other commands made
+#
+# A Python >= 3.10, pip and make are all that has to be there: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+STAMP  := $(VENV)/.installed
+WORKERS ?= 2
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help demo test docs bench lock sync clean setup check-sync lint types cells tests
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,9p'
+
+setup: $(STAMP)
+
+# A Python without ensurepip (Debian's, without python3-venv) still makes an environment; its pip then fills it from outside.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "mlkit needs Python >= 3.10, but $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV) install -q pip; }
+
+$(STAMP): $(wildcard requirements/*.txt) settings.ini setup.py pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing the locked dependencies into $(VENV) (minutes the first time)'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check \
+		-r requirements/dev$$($(BIN)/python -c 'import sys; print("" if sys.version_info >= (3, 11) else "-py310")').txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	@$(BIN)/mlkit demo
+
+test: check-sync lint types cells tests
+
+check-sync: setup
+	@echo '== notebooks clean, package and README in sync'
+	@$(BIN)/python tools/sync.py --check
+
+lint: check-sync
+	@echo '== lint'
+	@$(BIN)/ruff check -q .
+	@$(BIN)/chkstyle nbs
+
+types: check-sync
+	@echo '== types'
+	@$(BIN)/pyright mlkit
+
+cells: check-sync
+	@echo '== the cells of the notebooks'
+	@$(BIN)/nbdev-test --n_workers $(WORKERS) --timing
+
+tests: check-sync
+	@echo '== tests/'
+	@$(BIN)/python -m pytest -q -n $(WORKERS) tests
+
+sync: setup
+	@$(BIN)/python tools/sync.py
+
+docs: setup
+	@$(BIN)/python tools/docs.py
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+lock: setup
+	@$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf $(VENV) _docs _proc build dist demo-output *.egg-info .pytest_cache .ruff_cache .hypothesis .quarto
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,100 @@
+"""Build the docs site into `_docs/`: by Quarto where that program is, else by smalldocs, from the same pages and `_quarto.yml`.
+
+nbdev turns the notebooks into pages (`_proc/`): exported cells become the documentation of their symbols, hidden cells go, names
+in backticks become links. Here those pages get the names that nbdev's links expect (`core/config`, not `core/00_config`), their
+numbers as the order of the sidebar, and lose links to what has no documentation of its own. `build/docs/` is what gets rendered.
+"""
+import ast, json, posixpath, re, shutil, subprocess, sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES, SITE = ROOT/'build'/'docs', ROOT/'_docs'
+LINK = re.compile(r'(\[[^\]]*\])\((?![a-z]+:)([^)#\s]*\.(?:ipynb|html))(#[^)\s]*)?\)')
+NUMBER = re.compile(r'(\d+)[a-zA-Z]?_')
+
+def text(o:str|list)->str: return o if isinstance(o, str) else ''.join(o)
+
+def plain(path:str)->str:
+    "`path` without the number of its notebook."
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, NUMBER.sub('', name, count=1) if NUMBER.match(name) else name)
+
+def markdown(nb:dict):
+    "Yield each dict of `nb` that holds Markdown, and its key."
+    for cell in nb['cells']:
+        if cell['cell_type'] == 'markdown': yield cell, 'source'
+        for o in cell.get('outputs', []):
+            if 'text/markdown' in o.get('data', {}): yield o['data'], 'text/markdown'
+
+def anchors(nb:dict)->set[str]:
+    "What a link to the page of `nb` may name: its headings, as both renderers write them."
+    heads = re.findall(r'^#+ +(.+?)\s*(?:\{.*\})?$', '\n'.join(text(o[k]) for o, k in markdown(nb)), re.M)
+    return {re.sub(r'[^\w.\- ]', '', o.lower()).replace(' ', '-') for o in heads}
+
+def mend_links(md:str, page:str, known:dict[str, set])->str:
+    "`md` of the page `page` with links by page names; a link to an undocumented symbol becomes its label."
+    def mend(m:re.Match)->str:
+        label, path, anchor = m[1], m[2], m[3] or ''
+        at = plain(path.lstrip('/') if path.startswith('/') else posixpath.normpath(posixpath.join(posixpath.dirname(page), path)))
+        at = re.sub(r'\.html$', '.ipynb', at)
+        if path.startswith('/') and anchor[1:] not in known.get(at, ()): return label[1:-1]
+        return f'{label}({posixpath.relpath(at, posixpath.dirname(page) or ".")}{anchor})'
+    return LINK.sub(mend, md)
+
+def mend(nb:dict, source:str, known:dict[str, set])->None:
+    "Turn the processed notebook `nb`, at `source`, into a page."
+    for o, k in markdown(nb): o[k] = mend_links(text(o[k]), plain(source), known)
+    front = nb['cells'][0]
+    if front['cell_type'] != 'raw': return
+    number = NUMBER.match(posixpath.basename(source))
+    order = f'order: {int(number[1])}\n' if number else ''
+    front['source'] = re.sub(r'^output-file: .*\n', order, text(front['source']), flags=re.M)
+
+def keep_forward_references()->None:
+    "Let `show_doc` show an annotation as it is written where its name exists for type checkers only (pandas, matplotlib)."
+    from fastcore import docments
+    strict = docments.signature
+    def signature(f, eval_str:bool=False):
+        try: return strict(f, eval_str=eval_str)
+        except NameError: return strict(f)
+    docments.signature = signature
+
+def keep_examples()->None:
+    "Let nbdev run what defines and imports, not an example that has an import in it: its output is kept in the notebook."
+    from nbdev import processors
+    runs = processors._do_eval
+    def only_imports(cell)->bool: return all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in cell.parsed_() or [])
+    def needed(cell): return runs(cell) and ({'export', 'exports', 'exporti'} & cell.directives_.keys() or only_imports(cell) or 'show_doc' in cell.source)
+    processors._do_eval = needed
+
+def make_pages()->None:
+    "Fill `build/docs/` with the pages, their pictures and `_quarto.yml`."
+    from nbdev.serve import proc_nbs
+    keep_forward_references()
+    keep_examples()
+    proc = Path(proc_nbs(n_workers=0))                          # in this process, where the two lines above count
+    shutil.rmtree(PAGES, ignore_errors=True)
+    files = [o for o in proc.rglob('*') if o.is_file() and not any(p.startswith('.') or p == SITE.name for p in o.relative_to(proc).parts)]
+    nbs = {o.relative_to(proc).as_posix(): json.loads(o.read_text(encoding='utf-8')) for o in files if o.suffix == '.ipynb'}
+    known = {plain(k): anchors(nb) for k, nb in nbs.items()}
+    for o in files:
+        at = o.relative_to(proc).as_posix()
+        to = PAGES/plain(at) if at in nbs else PAGES/at
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if at not in nbs: shutil.copy2(o, to); continue
+        mend(nbs[at], at, known)
+        to.write_text(json.dumps(nbs[at], ensure_ascii=False), encoding='utf-8')
+
+def render()->None:
+    "Render `build/docs/` and move the site to `_docs/`."
+    quarto = shutil.which('quarto')
+    if not quarto and sys.version_info < (3, 11): sys.exit('The docs need Quarto, or Python >= 3.11 for smalldocs')
+    command = [quarto, 'render', '--no-execute'] if quarto else [Path(sys.executable).parent/'smalldocs', 'render', '--strict', '-q', '.']
+    subprocess.run(command, cwd=PAGES, check=True)
+    shutil.rmtree(SITE, ignore_errors=True)
+    (PAGES/SITE.name).rename(SITE)
+    print(f'{len(list(SITE.rglob("*.html")))} pages in {SITE.name}/, rendered by {"Quarto" if quarto else "smalldocs"}: open {SITE.name}/index.html')
+
+if __name__ == '__main__':
+    make_pages()
+    render()
