@@ -1,0 +1,207 @@
+"Readings of machines that we don't have: containers of both kinds, GPUs that answer, half answer or fail."
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from mlkit.core import hardware as hw
+from mlkit.core.hardware import GB, cpu, cpu_seconds, disk_io, gpu_names, gpus, memory, net_io
+
+linux = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+
+
+@pytest.fixture
+def machine(tmp_path):
+    "A made-up machine: `put(path, text)` writes one of its kernel files; its root."
+    def put(path, text):
+        (tmp_path/path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/path).write_text(text)
+        return str(tmp_path)
+    put('proc/meminfo', f'MemTotal: {64*2**20} kB\nMemFree: 1 kB\nMemAvailable: {48*2**20} kB\n')
+    put('proc/self/statm', '9000 1024 100 0 0 0 0')
+    return put
+
+
+def test_every_reading_survives_an_empty_machine(tmp_path):
+    "No file at all: no error, and no invented value."
+    r = str(tmp_path)
+    assert cpu(r)['cores'] >= 1 and cpu(r)['name']
+    assert memory(r)['total_gb'] >= 0
+    if sys.platform == 'linux': assert disk_io(r) == {} and net_io(r) == {}
+
+
+@pytest.mark.parametrize('text', ['', '\n', 'garbage', ':::', '0::', 'a:b', '\0'])
+def test_garbled_group_list(machine, text):
+    "A list of groups that doesn't read as expected limits nothing."
+    root = machine('proc/self/cgroup', text)
+    assert cpu(root)['cores'] >= 1 and memory(root)['total_gb'] == 64
+
+
+def test_container_of_the_new_kind(machine):
+    "cgroup v2: the tightest group around us counts, and the file cache is not counted as used."
+    machine('proc/self/cgroup', '0::/job/step\n')
+    machine('sys/fs/cgroup/job/step/cpu.max', 'max 100000\n')
+    machine('sys/fs/cgroup/job/cpu.max', '50000 100000\n')
+    machine('sys/fs/cgroup/job/memory.max', f'{8*GB}\n')
+    machine('sys/fs/cgroup/memory.max', f'{32*GB}\n')
+    machine('sys/fs/cgroup/job/memory.current', f'{5*GB}\n')
+    root = machine('sys/fs/cgroup/job/memory.stat', f'anon 1\ninactive_file {2*GB}\nactive_file 7\n')
+    assert cpu(root)['cores'] == 0.5
+    m = memory(root)
+    assert (m['total_gb'], m['used_gb']) == (8, 3)
+
+
+def test_container_of_the_old_kind(machine):
+    "cgroup v1 has a tree for each kind of limit, other names, and writes 'no limit' as -1 and as 2**63."
+    machine('proc/self/cgroup', '9:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n0::/\n')
+    machine('sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us', '-1\n')
+    machine('sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us', '100000\n')
+    root = machine('sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes', f'{2**63 - 4096}\n')
+    assert memory(root)['total_gb'] == 64
+    full = cpu(root)['cores']
+    machine('sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us', '25000\n')
+    machine('sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_period_us', '100000\n')
+    machine('sys/fs/cgroup/cpu,cpuacct/docker/x/cpuacct.usage', '2500000000\n')
+    machine('sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes', f'{4*GB}\n')
+    machine('sys/fs/cgroup/memory/docker/x/memory.usage_in_bytes', f'{3*GB}\n')
+    machine('sys/fs/cgroup/memory/docker/x/memory.stat', f'inactive_file 5\ntotal_inactive_file {GB}\n')
+    assert full >= 1 and cpu(root)['cores'] == 0.25 and cpu_seconds(root) == 2.5
+    assert (memory(root)['total_gb'], memory(root)['used_gb']) == (4, 2)
+
+
+def test_each_byte_counts_once(machine):
+    "Partitions, loops and volumes are left out of the disks; bridges and loopback out of the network, unless there is nothing else."
+    rows = ['8 0 sda', '8 1 sda1', '253 0 dm-0', '7 0 loop0', '259 0 nvme0n1']
+    machine('proc/diskstats', ''.join(f'{r} 1 0 10 0 1 0 20 0 0 0 0\n' for r in rows))
+    for d in ('sda', 'nvme0n1'): machine(f'sys/block/{d}/device/x', '')
+    machine('sys/block/dm-0/x', '')
+    net = 'head |\n head |\n' + ''.join(f'{n}: {r} 0 0 0 0 0 0 0 {s} 0 0 0 0 0 0 0\n' for n, r, s in
+        (('lo', 9, 9), ('eth0', 100, 10), ('docker0', 100, 10), ('eth1', 1, 2)))
+    root = machine('proc/net/dev', net)
+    assert disk_io(root) == dict(read=20*512, written=40*512)
+    assert net_io(root) == dict(received=201, sent=22)
+    for n in ('eth0', 'eth1'): machine(f'sys/class/net/{n}/device/x', '')
+    assert net_io(root) == dict(received=101, sent=12)
+
+
+@linux
+def test_own_numbers():
+    "The real machine: this process's memory grows by what it takes, and its processor time by what it burns."
+    before, c = memory()['process_gb'], cpu_seconds()
+    block = b'x'*(64 << 20)
+    assert memory()['process_gb'] - before > 0.05 and len(block)
+    end = time.process_time() + .2
+    while time.process_time() < end: pass
+    assert cpu_seconds() - c > .1
+
+
+@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='needs affinity')
+def test_affinity_counts():
+    "A process that may use one core has one."
+    code = 'import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nfrom mlkit.core.hardware import cpu\nprint(cpu()["cores"])'
+    p = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert float(p.stdout) <= 1, p.stderr
+
+
+# ---- GPUs
+
+class NVMLError(Exception): pass
+
+
+def fake_nvml(cards, broken=()):
+    "A stand-in for pynvml: `cards` of what each answers, an exception for what it refuses."
+    def get(what):
+        def fn(h, *_):
+            v = cards[h].get(what, NVMLError('not supported'))
+            if isinstance(v, Exception): raise v
+            return v
+        return fn
+    m = types.ModuleType('pynvml')
+    m.nvmlInit = lambda: None
+    m.nvmlDeviceGetCount = lambda: len(cards)
+    m.nvmlDeviceGetHandleByIndex = lambda i: i
+    for n in 'Name MemoryInfo UtilizationRates PowerUsage EnforcedPowerLimit Temperature'.split(): setattr(m, f'nvmlDeviceGet{n}', get(n))
+    def fail(*_): raise NVMLError('gone')
+    for n in broken: setattr(m, n, fail)
+    return m
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    "Pretend that a driver is loaded and that `module` is its library."
+    def use(module):
+        hw._nvml.cache_clear()
+        monkeypatch.setattr(hw.os.path, 'exists', lambda p, real=os.path.exists: p == '/dev/nvidiactl' or real(p))
+        monkeypatch.setitem(sys.modules, 'pynvml', module)
+    yield use
+    hw._nvml.cache_clear()
+
+
+def full(name='NVIDIA H200'):
+    ns = types.SimpleNamespace
+    return dict(Name=name, MemoryInfo=ns(total=141*GB, used=3*GB), UtilizationRates=ns(gpu=0, memory=1), PowerUsage=75_500,
+        EnforcedPowerLimit=700_000, Temperature=0)
+
+
+def test_gpus_answer(driver):
+    "All values arrive in their units, zeros among them; old libraries give the name as bytes."
+    driver(fake_nvml([full(), full(b'Tesla')]))
+    one, two = gpus()
+    assert one == dict(index=0, name='NVIDIA H200', memory_gb=141, used_gb=3, util=0., temp_c=0, power_w=75.5, power_limit_w=700)
+    assert two['name'] == 'Tesla' and two['index'] == 1
+    assert gpu_names('/no/such/root') == ['NVIDIA H200', 'Tesla']
+
+
+def test_gpus_half_answer(driver):
+    "A card that refuses a question, such as a MIG slice its utilisation, has None there."
+    driver(fake_nvml([dict(full(), UtilizationRates=NVMLError('mig')), dict(Name='odd')]))
+    one, two = gpus()
+    assert one['util'] is None and one['power_w'] == 75.5
+    assert two == dict(index=1, name='odd', memory_gb=None, used_gb=None, util=None, temp_c=None, power_w=None, power_limit_w=None)
+
+
+@pytest.mark.parametrize('broken', ['nvmlInit', 'nvmlDeviceGetCount', 'nvmlDeviceGetHandleByIndex'])
+def test_gpus_fail(driver, broken):
+    "A driver that doesn't answer is no GPU, or one of which nothing is known; never an error."
+    driver(fake_nvml([full()], [broken]))
+    assert [g['util'] for g in gpus()] in ([], [None])
+
+
+def test_monitor_leaves_out_what_is_unknown(driver):
+    "The monitor logs what a card tells, under the card's number."
+    from mlkit.track.monitor import SystemMonitor
+    driver(fake_nvml([full(), dict(full(), UtilizationRates=NVMLError('mig'))]))
+    s = SystemMonitor().sample()
+    assert s['sys/gpu0/util'] == 0 and s['sys/gpu1/memory_gb'] == 3 and 'sys/gpu1/util' not in s
+    assert s['sys/gpu0/power_w'] == 75.5 and s['sys/gpu0/temp_c'] == 0
+
+
+def test_names_without_a_connection(tmp_path):
+    "The driver's text files give the names; no library is loaded for that."
+    for i in range(2):
+        (tmp_path/f'proc/driver/nvidia/gpus/{i}').mkdir(parents=True)
+        (tmp_path/f'proc/driver/nvidia/gpus/{i}/information').write_text('Model: \t NVIDIA A100\nIRQ: 5\n')
+    assert gpu_names(str(tmp_path)) == ['NVIDIA A100']*2
+
+
+@linux
+def test_no_driver_no_library():
+    "Where no driver is loaded, NVML isn't even imported, and psutil not on Linux."
+    if os.path.exists('/proc/driver/nvidia/version') or os.path.exists('/dev/nvidiactl'): pytest.skip('there is a driver')
+    code = 'import sys\nfrom mlkit.core.hardware import *\ngpus(), gpu_names(), cpu(), memory(), disk_io(), net_io(), cpu_seconds()\n' \
+        'print(sorted({"pynvml", "psutil"} & set(sys.modules)))'
+    p = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert p.stdout.strip() == '[]', p.stderr
+
+
+def test_psutil_answers_elsewhere(monkeypatch, tmp_path):
+    "Where there is no /proc, psutil's answers are used."
+    pytest.importorskip('psutil')
+    monkeypatch.setattr(hw.sys, 'platform', 'darwin')
+    r = str(tmp_path)
+    assert memory(r)['total_gb'] > 0 and memory(r)['process_gb'] > 0 and cpu_seconds(r) > 0
+    assert set(net_io(r)) in ({'sent', 'received'}, set())
