@@ -59,7 +59,8 @@ def show_duration(
     "A length of time in its two largest units."
     if seconds is None: return ''
     s = int(max(seconds, 0))
-    if s < 60: return f'{s} s' if seconds >= 9.95 or seconds <= 0 else f'{seconds:.1f} s'
+    if seconds < 10: return f'{1000*max(seconds, 0):.0f} ms' if seconds < .9995 else f'{seconds:.1f} s'
+    if s < 60: return f'{s} s'
     if s < 3600: return f'{s//60} min {s%60:02} s'
     return f'{s//3600} h {s//60%60:02} min' if s < 86400 else f'{s//86400} d {s//3600%24} h'
 

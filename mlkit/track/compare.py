@@ -19,7 +19,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from ..core.display import COLOURS, Column, Table, show_number, show_value
+from ..core.display import COLOURS, Column, Table, ordered, show_number, show_value
 from ..core.files import load_json, read_lines
 from ..core.query import resolve
 from ..core.values import flatten
@@ -214,11 +214,13 @@ def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
 # %% ../../nbs/track/13_compare.ipynb #c035
 def _axis(ax:Any, x:str)->None:
     "Label the x axis: times in the unit that fits, large steps as 20k."
-    from matplotlib.ticker import EngFormatter, FuncFormatter
+    from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
     most = ax.dataLim.x1
     unit, name = next((u, n) for u, n in ((86400, 'days'), (3600, 'hours'), (60, 'minutes'), (1, 'seconds')) if most >= 3*u or u == 1)
     ax.set_xlabel(f'{name} since the start' if x == 'time' else x, fontsize=9)
     if x == 'time': ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f'{v/unit:g}'))
+    elif most < 10_000 and ax.get_xscale() == 'linear' and all((line.get_xdata() % 1 == 0).all() for line in ax.get_lines()):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     elif most >= 10_000: ax.xaxis.set_major_formatter(EngFormatter(sep=''))
 
 def _legend(ax:Any, most:int=20)->None:
@@ -268,8 +270,9 @@ def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group
     "A mean line and a range for each value of `group`."
     rows = [flat(r) for r in runs]
     name = resolve(group, dict.fromkeys(k for row in rows for k in row))
-    found:dict[str, list] = {}
-    for r, row in zip(runs, rows, strict=True): found.setdefault(show_value(row.get(name)) or 'none', []).append(r)
+    values = [row.get(name) for row in rows]
+    order = [show_value(values[i]) or 'none' for i in ordered(values)]
+    found = {v: [r for r, o in zip(runs, values, strict=True) if (show_value(o) or 'none') == v] for v in dict.fromkeys(order)}
     for (value, rs), colour in zip(found.items(), _colours(len(found)), strict=True):
         _band(ax, [curve(r, metric, x) for r in rs], colour, f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})', smooth)
 
@@ -415,8 +418,8 @@ class Diff:
 
 # %% ../../nbs/track/13_compare.ipynb #c065
 def _headline(d:Diff)->str:
-    a, b = (f'{show_value(r.name)} ({r.status}, {r.id})' for r in (d.a, d.b))
-    return f'{a} and {b}' + ('' if d else ': no difference')
+    a, b = (f'{show_value(r.name)} ({r.status}{", " + r.id if d.a.name == d.b.name else ""})' for r in (d.a, d.b))
+    return f'{a} → {b}' + ('' if d else ': no difference')
 
 def _step(a:Any, b:Any)->str:
     "The change from `a` to `b`, with its share of `a`."
