@@ -183,7 +183,7 @@ def _gpu(i:int)->dict[str, Any]:
         power_w=None if power is None else power/1e3, power_limit_w=None if limit is None else limit/1e3)
 
 # %% ../../nbs/core/04_hardware.ipynb #c049
-def gpus()->list[dict[str, Any]]: # `index name memory_gb used_gb util temp_c power_w power_limit_w` of each, None where unknown
+def gpus()->list[dict[str, Any]]: # `index name memory_gb used_gb util temp_c power_w power_limit_w` or None of each
     "The NVIDIA GPUs of this machine as they are now (`util` in %); [] without a driver."
     try: n = _nvml().nvmlDeviceGetCount() if _nvml() else 0
     except Exception: return [] # the driver went away, as it does during its update

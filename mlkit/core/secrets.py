@@ -32,7 +32,7 @@ def mask_text(
     text = _NAMED.sub(lambda m: m[1] + m[2][0]*(m[2][0] in '"\'') + MASK, _KEYS.sub(MASK, text))
     return _LOGIN.sub(rf'\g<1>{MASK}', _RANDOM.sub(rf'\g<1>{MASK}', text))
 
-# %% ../../nbs/core/08_secrets.ipynb #c013
+# %% ../../nbs/core/08_secrets.ipynb #c015
 def mask_argv(
     argv:list[str], # A command line
 )->list[str]: # A copy without secrets
@@ -45,7 +45,7 @@ def mask_argv(
         hide = secret and not eq and a[:1] == '-'
     return out
 
-# %% ../../nbs/core/08_secrets.ipynb #c018
+# %% ../../nbs/core/08_secrets.ipynb #c020
 _SECRET_FILES = re.compile(r"""^\.env|\.env$|^\.(netrc|npmrc|pypirc|pgpass|htpasswd)$|^id_(rsa|dsa|ecdsa|ed25519)
     |\.(pem|key|p12|pfx|jks|kdbx|gpg|asc|ppk)$|(service[_-]?account|client[_-]?secret)[\w-]*\.json$
     |(^|[_\-.])(secrets?|credentials?|passwords?|api[_-]?keys?|tokens?)\.(json|ya?ml|toml|ini|cfg|conf|txt)$""",

@@ -140,16 +140,18 @@ def _warn(text:str)->bool: # Always False
     except Warning: pass
     return False
 
+# %% ../../nbs/track/17_monitor.ipynb #c031
 class ConsoleLog:
     "A text file `path` that takes what streams write, folded as `Screen` does; it ends itself when the disk is full."
     def __init__(self,
         path:str|Path, # The file; what it holds stays
         cap:int=64 << 20, # Bytes after which the rest is not kept
     ):
-        self.file, self.open, self.own = _Tail(path, cap), True, True
+        self.file, self.open = _Tail(path, cap), True
         self._fresh()
 
-    def _fresh(self)->None:
+    def _fresh(self, own:bool=True)->None:
+        self.own = own # False in a forked child; its lock is new, since another thread may have held it at the fork
         self.pid, self.lock, self.busy, self.queue = os.getpid(), threading.RLock(), False, deque()
         self.screens, self.since = dict(out=Screen(), err=Screen()), 0.
 
@@ -158,7 +160,7 @@ class ConsoleLog:
         text:str, # What was written to it
     )->None:
         "Take what was written to a stream; never raises."
-        if os.getpid() != self.pid: self._forked()
+        if os.getpid() != self.pid: self._fresh(own=False)
         with self.lock:
             if not self.open: return
             if self.busy: return self.queue.append((name, text))
@@ -168,10 +170,6 @@ class ConsoleLog:
                 while self.queue: self._feed(*self.queue.popleft())
             except OSError as e: self.open = _warn(f"the console output can't be stored any more: {e}")
             finally: self.busy = False
-
-    def _forked(self)->None:
-        self.own = False
-        self._fresh() # with a new lock: another thread may have held the old one at the fork
 
     def _feed(self, name:str, text:str)->None:
         s = self.screens[name]
@@ -188,7 +186,7 @@ class ConsoleLog:
 
     def close(self)->None:
         "Write what is unfinished and close the file; doing it twice is fine."
-        if os.getpid() != self.pid: self._forked()
+        if os.getpid() != self.pid: self._fresh(own=False)
         with self.lock:
             try:
                 if self.open and self.own: self.file.add(''.join(s.pending() for s in self.screens.values()))
@@ -197,7 +195,7 @@ class ConsoleLog:
             if self.file.fd >= 0: os.close(self.file.fd)
             self.file.fd = -1
 
-# %% ../../nbs/track/17_monitor.ipynb #c031
+# %% ../../nbs/track/17_monitor.ipynb #c034
 class _Tap:
     "Stands in for the `write` of `stream` and passes what it writes on to `feeds`."
     def __init__(self, stream:Any, held:Any):
@@ -216,7 +214,7 @@ class _Tap:
         if self.held: self.stream.write = self.held
         else: del self.stream.write
 
-# %% ../../nbs/track/17_monitor.ipynb #c034
+# %% ../../nbs/track/17_monitor.ipynb #c037
 def _kept(write:Any, stream:Any)->Any:
     "The closure cell in which IPython's stand-in `write` keeps the one of `stream`, or None."
     if not str(getattr(write, '__module__', '')).startswith('IPython'): return None
@@ -235,7 +233,7 @@ def _tap(stream:Any)->_Tap: # `TypeError` or `AttributeError` where none can be 
     else: stream.write = tap
     return tap
 
-# %% ../../nbs/track/17_monitor.ipynb #c037
+# %% ../../nbs/track/17_monitor.ipynb #c040
 class Console:
     "Copies what Python prints to `console.log` in the folder of a run, from `start` to `stop`."
     def __init__(self,
@@ -276,7 +274,7 @@ class Console:
     def __enter__(self)->'Console': return self.start()
     def __exit__(self, *exc:Any)->None: self.stop()
 
-# %% ../../nbs/track/17_monitor.ipynb #c042
+# %% ../../nbs/track/17_monitor.ipynb #c045
 MB = 2**20 # Bytes
 
 class SystemMonitor:
