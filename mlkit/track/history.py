@@ -54,7 +54,7 @@ _POPULATE_WRITE = 23                # MADV_POPULATE_WRITE, Linux 5.14: take the 
 
 class Segment:
     "One `.npy` file of records with the same `keys`, growing in place; made by `HistoryWriter`."
-    __slots__ = tuple('path keys fields mapped fd buf pack start size slots end nbytes synced'.split())
+    __slots__ = tuple('path keys fields mapped fd buf pack start size places end nbytes synced'.split())
     buf:Any                                                              # the map, or the descriptor for `pwrite`
     def __init__(self,
         path:Path, # The new file; `OSError` when it can't be created
@@ -70,12 +70,12 @@ class Segment:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self.buf = self.fd
         self.pack = record.pack_into if mapped else _positional(record)
-        self.slots, self.nbytes, self.synced = count(), 0, 0
-        self.grow(0)
+        self.places, self.nbytes, self.synced = count(self.start, self.size), 0, 0
+        self.grow(self.start)
 
-    def grow(self, row:int)->None:
-        "Reserve blocks until record `row` fits; raises `OSError` on a full disk, and then nothing has changed."
-        while row >= self.end:
+    def grow(self, at:int)->None:
+        "Reserve blocks until a record at the offset `at` fits; raises `OSError` on a full disk, and then nothing has changed."
+        while at >= self.end:
             small = max(_PAGE, self.start + self.size)
             try: nbytes = _reserve(self, self.nbytes + min(max(self.nbytes, small), max(small, _MOST)))
             except OSError: nbytes = _reserve(self, self.nbytes + small)  # nearly full: take what is left
@@ -86,18 +86,25 @@ class Segment:
             self.nbytes = nbytes
             rows = (nbytes - self.start) // self.size
             os.pwrite(self.fd, _header(self.fields, rows), 0)
-            self.end = rows                                              # last: a thread that sees it sees the new map
+            self.end = self.start + rows*self.size                       # last: a thread that sees it sees the new map
 
-    def set(self, row:int, column:int, value:float)->None:
-        "Overwrite one value of a record that was written before, for a device that delivers late."
-        at = self.start + row*self.size + 8 + 8*column
+    def set(self, at:int, column:int, value:float)->None:
+        "Overwrite one value of the record at the offset `at`, for a device that delivers late."
+        at += 8 + 8*column
         if self.mapped: struct.pack_into('<d', self.buf, at, value)
         else: os.pwrite(self.fd, struct.pack('<d', value), at)
+
+    def write(self, step:int, values:Sequence[float], t:float)->int:
+        "Add a record and return its offset: what `log` does in line; raises `OSError` when the disk is full."
+        at = next(self.places)
+        if at >= self.end: self.grow(at)
+        self.pack(self.buf, at, step, *values, t)
+        return at
 
     @property
     def rows(self)->int:
         "Records handed out so far."
-        return min(int(repr(self.slots)[6:-1]), self.end)
+        return (min(int(repr(self.places)[6:].partition(',')[0]), self.end) - self.start) // self.size
 
     def sync(self)->None:
         "Ask the kernel to bring new records to the disk: this guards against power loss, not against a crash."
@@ -108,9 +115,10 @@ class Segment:
     def close(self)->int:
         "Write the true count into the header, give back what was reserved, and return the count."
         end, self.end = self.end, 0                                      # from here on nobody starts a record
-        n = min(next(self.slots), end)                                   # every record begun before is below n
+        at = min(next(self.places), end)                                 # every record begun before lies below
+        n = (at - self.start) // self.size
         os.pwrite(self.fd, _header(self.fields, n), 0)
-        os.ftruncate(self.fd, self.start + n*self.size)
+        os.ftruncate(self.fd, at)
         os.close(self.fd)
         return n
 

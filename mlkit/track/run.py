@@ -348,17 +348,17 @@ class _Extras(_Faults):
             said = f"{key!r} of type {type(v).__name__} can't be kept ({e})"
             self._warn(f'{said}; log a number, text, a list or a dict of them', key)
 
-    def _owe(self, seg:Segment, i:int, column:int, wait:Callable[[], float])->None:
+    def _owe(self, seg:Segment, at:int, column:int, wait:Callable[[], float])->None:
         "Fill in a device's number later, on the worker's thread."
-        self._owed.append((seg, i, column, wait))
+        self._owed.append((seg, at, column, wait))
         if len(self._owed) == 1: self._worker.submit(self._settle)
 
     def _settle(self)->None:
         "Wait for the numbers that devices still owe."
         with self._settling:
             while self._owed:
-                seg, i, column, wait = self._owed[0]
-                try: seg.set(i, column, wait())
+                seg, at, column, wait = self._owed[0]
+                try: seg.set(at, column, wait())
                 except Exception as e: self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
                 self._owed.popleft()
 
@@ -396,13 +396,11 @@ class _Rows(_Extras):
             for k, w in waits.items(): numbers[k] = w()
             return self._event('row', step=step, t=t, values=numbers, session=self.session, rank=self.rank)
         if 'q' not in formats and keys == tuple(numbers) and not self._held: self._fast[keys] = seg
-        i = next(seg.slots)
-        if i >= seg.end: self._grow(seg, i)
-        seg.pack(seg.buf, seg.start + i*seg.size, step, *values, t)
-        for k, w in waits.items(): self._owe(seg, i, keys.index(k), w)
+        at = seg.write(step, values, t)
+        for k, w in waits.items(): self._owe(seg, at, keys.index(k), w)
 
-    def _grow(self, seg:Segment, i:int)->None:
-        with self._mutex: seg.grow(i)
+    def _grow(self, seg:Segment, at:int)->None:
+        with self._mutex: seg.grow(at)
 
     @property
     def rows(self)->int:
@@ -436,12 +434,12 @@ class _Log(_Rows):
             if step is None: step = next(self._steps)
             elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
             else: return self._log(metrics, step, commit, t)
-            i = next(seg.slots)
+            at = next(seg.places)
             try:
-                if i >= seg.end: self._grow(seg, i)
-                seg.pack(seg.buf, seg.start + i*seg.size, step, *values, t)
+                if at >= seg.end: self._grow(seg, at)
+                seg.pack(seg.buf, at, step, *values, t)
             except OSError as e: self._lost(e, len(metrics), seg)
-            if not i & 63:
+            if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
                 self._spent += self._now() - t
                 self._timed += 1
         else: self._log(metrics, step, commit, t)
