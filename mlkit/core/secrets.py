@@ -23,7 +23,7 @@ _KEYS = re.compile(r"""\b(?:(?:sk|rk)-[\w-]{20,}|hf_\w{30,}|gh[pousr]_\w{36,}|gi
 _NAMED = re.compile(r"""((?:password|passwd|passphrase|secret|credentials?|(?:api|access|private|account)[_-]?key)
     ["']?\]?\s*[=:,]\s*)(["'][^"'\s<>|]{6,}(?=["'])|(?=\S*\d)[^\s"'()\[\]{},<>|$]{6,}$)""", re.X | re.I | re.M)
 _RANDOM = re.compile(r"""((?:token|key)["']?\]?\s*[=:,]\s*["'])(?=[^"']*\d)[A-Za-z0-9+/=]{20,}(?=["'])""", re.I)
-_LOGIN = re.compile(r'(\b[a-z][\w+.-]*://[^/\s:@]*:)[^/\s@]+(?=@)', re.I)
+_LOGIN = re.compile(r'(://[^/\s:@]*:)[^/\s@]+(?=@)')
 
 def mask_text(
     text:str, # Code, a diff, a configuration file
