@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-QUIET = dict(MLKIT_CODE='0', MLKIT_CONSOLE='0', MLKIT_SYSTEM='0', MLKIT_PACKAGES='0') # what a run remembers has tests of its own
+QUIET = dict(MLKIT_CODE='0', MLKIT_CONSOLE='0', MLKIT_SYSTEM='0', MLKIT_PACKAGES='0') # capturing has tests of its own
 LAUNCHER = re.compile('(RANK|WORLD_SIZE|LOCAL_RANK|MASTER_|TORCHELASTIC|SLURM_|PMI|OMPI|MLKIT_|WANDB_)')
 
 def clean_env(**env)->dict:
@@ -28,7 +28,8 @@ class Scripts:
         path = self.folder/f'script{self.n}.py'
         path.write_text(code.read_text() if isinstance(code, Path) else textwrap.dedent(code))
         env = clean_env(**{'MLKIT_STORE': self.store, **env})
-        p = subprocess.Popen([sys.executable, str(path), *map(str, args)], cwd=self.folder, env=env, text=True, stdin=subprocess.DEVNULL,
+        p = subprocess.Popen([sys.executable, str(path), *map(str, args)], cwd=self.folder, env=env, text=True,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.procs.append(p)
         return p
@@ -61,7 +62,8 @@ class Kernel:
 
     def send(self, code:str, cell_id:str|None=None)->str:
         "Ask for the execution of a cell and return the message's id."
-        content = dict(code=textwrap.dedent(code), silent=False, store_history=True, user_expressions={}, allow_stdin=False, stop_on_error=True)
+        content = dict(code=textwrap.dedent(code), silent=False, store_history=True, user_expressions={},
+            allow_stdin=False, stop_on_error=True)
         msg = self.kc.session.msg('execute_request', content, metadata=dict(cellId=cell_id) if cell_id else {})
         self.kc.shell_channel.send(msg)
         return msg['header']['msg_id']
@@ -124,9 +126,10 @@ def small_disk(tmp_path):
     def mount(size:str='1m', options:str='')->Path:
         at = tmp_path/f'disk{len(mounts)}'
         at.mkdir()
-        r = subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(filter(None, [f'size={size}', options])), 'tmpfs', str(at)],
+        r = subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(filter(None, [f'size={size}', options])), 'tmpfs',
+            str(at)],
             capture_output=True, text=True) if sys.platform == 'linux' else None
-        if r is None or r.returncode: pytest.skip(f'no tmpfs can be mounted here: {r.stderr.strip() if r else sys.platform}')
+        if r is None or r.returncode: pytest.skip(f'no tmpfs can be mounted: {r.stderr.strip() if r else sys.platform}')
         mounts.append(at)
         return at
     yield mount

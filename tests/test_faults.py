@@ -1,5 +1,7 @@
-"What goes wrong below a run: full, read-only and vanished disks, clocks, unsafe file systems, SIGKILL. The training goes on, and what was acknowledged stays."
-import mmap, os, random, shutil, struct, subprocess, time, warnings
+"""What goes wrong below a run: full, read-only and vanished disks, clocks, unsafe file systems, SIGKILL. The training
+goes on, and what was acknowledged stays."""
+import mmap, random, shutil, struct, subprocess, time, warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +28,8 @@ def fill(folder, leave=0):
 @pytest.mark.parametrize('mapped', ['1', '0'], ids=['mapped', 'positional'])
 @pytest.mark.parametrize('leave', [0, 4096, 8192, 40_000, 200_000])
 def test_the_disk_fills_up_while_logging(small_disk, store, monkeypatch, leave, mapped):
-    "Whenever the disk is full: no exception, one warning, a count of what was lost, and every row acknowledged before is there."
+    """Whenever the disk is full: no exception, one warning, a count of what was lost, and every row acknowledged
+    before is there."""
     monkeypatch.setenv('MLKIT_MAP', mapped)
     disk = small_disk('1m')
     run = mlkit.init('p', store=disk/'store')
@@ -58,8 +61,10 @@ def test_the_disk_fills_up_while_logging(small_disk, store, monkeypatch, leave, 
     run.log(late='text')
     run.finish()
     r = only(store=disk/'store')
-    assert r.status == 'finished' and len(r.history(['a'])) == n and r.history(['a'])['a'].tolist()[:good] == [float(i) for i in range(good)]
-    assert r.meta['dropped'] == run.dropped > 0 and r.config == dict(late=1) and [e['value'] for e in r.events('value')][-1] == 'text'
+    assert r.status == 'finished' and len(r.history(['a'])) == n
+    assert r.history(['a'])['a'].tolist()[:good] == [float(i) for i in range(good)]
+    assert r.meta['dropped'] == run.dropped > 0 and r.config == dict(late=1)
+    assert [e['value'] for e in r.events('value')][-1] == 'text'
     for p in segments(run): assert (np.load(p)['_time'] > 0).all()
 
 def recover(run):
@@ -72,7 +77,8 @@ def recover(run):
 
 @pytest.mark.parametrize('leave', [0, 4096, 8192, 16384])
 def test_init_on_a_full_disk(small_disk, store, leave):
-    "`init`, `log` and `finish` on a disk that is full, or fills up within them, raise nothing and warn once; the list of runs stays readable."
+    """`init`, `log` and `finish` on a disk that is full, or fills up within them, raise nothing and warn once; the
+    list of runs stays readable."""
     disk = small_disk('256k')
     mlkit.init('p', name='before', store=disk/'store').finish()
     fill(disk, leave)
@@ -99,7 +105,8 @@ def test_finish_on_a_full_disk(small_disk, store):
     assert r.status in ('finished', 'crashed') and r.metric('a').value.tolist() == [float(i) for i in range(1000)]
 
 def test_a_script_on_a_full_disk(script, small_disk):
-    "With everything on that a run remembers, a script on a full disk runs to its end with its own exit status and output."
+    """With everything on that a run remembers, a script on a full disk runs to its end with its own exit status and
+    output."""
     disk = small_disk('300k')
     r = script('''
         import mlkit, sys
@@ -160,14 +167,15 @@ def test_a_read_only_store(script, small_disk):
 def test_a_store_that_can_not_exist(store, tmp_path):
     "A store below a file is a warning, not an exception."
     (tmp_path/'file').write_text('')
-    with pytest.warns(UserWarning, match="can't be written|cannot be written"): run = mlkit.init('p', store=tmp_path/'file'/'store')
+    with pytest.warns(UserWarning, match="can't be written"): run = mlkit.init('p', store=tmp_path/'file'/'store')
     run.log(a=1.)
     run.finish()
 
 @pytest.mark.parametrize('mapped', ['1', '0'], ids=['mapped', 'positional'])
 @pytest.mark.parametrize('what', ['store', 'run', 'history'])
 def test_deleted_while_running(store, monkeypatch, what, mapped):
-    "When the store, the run's folder or its history is deleted under the run, training goes on to its end, and it is said once."
+    """When the store, the run's folder or its history is deleted under the run, training goes on to its end, and it is
+    said once."""
     monkeypatch.setenv('MLKIT_MAP', mapped)
     run = mlkit.init('p')
     for i in range(10): run.log(a=float(i))
@@ -194,10 +202,14 @@ def test_run_json_destroyed(store):
         run.finish()
         (run.path/'run.json').write_text(bad)
     with mlkit.init('p', name='good') as run: run.log(a=1.)
-    assert 'good' in [r.name for r in mlkit.runs('p')] and 'good' in repr(mlkit.runs('p')) and len(mlkit.runs('p').df) >= 1
+    assert 'good' in [r.name for r in mlkit.runs('p')] and 'good' in repr(mlkit.runs('p'))
+    assert len(mlkit.runs('p').df) >= 1
 
-TORN = dict(empty=b'', magic=b'\x93NUMPY', length=b'\x93NUMPY\x01\x00\xff\xff', zeros=bytes(4096), other=b'x'*5000, text=b'\x93NUMPY\x01\x00\x76\x00{' + b' '*117,
-    no_dict=b'\x93NUMPY\x01\x00\x76\x00{' + b' '*116 + b'}\n', wrong_fields=b'\x93NUMPY\x01\x00\x76\x00' + b"{'descr': [('x', '<f8')], 'shape': (1,)}".ljust(117) + b'\n' + bytes(8))
+V1 = b'\x93NUMPY\x01\x00\x76\x00'
+TORN = dict(empty=b'', magic=b'\x93NUMPY', length=b'\x93NUMPY\x01\x00\xff\xff', zeros=bytes(4096), other=b'x'*5000,
+    text=V1 + b'{' + b' '*117,
+    no_dict=V1 + b'{' + b' '*116 + b'}\n',
+    wrong_fields=V1 + b"{'descr': [('x', '<f8')], 'shape': (1,)}".ljust(117) + b'\n' + bytes(8))
 
 @pytest.mark.parametrize('bad', TORN.values(), ids=TORN)
 def test_a_torn_segment(store, bad):
@@ -208,7 +220,8 @@ def test_a_torn_segment(store, bad):
     run.finish()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        assert only().history()['a'].tolist() == [1.] and only().summary['a'] == 1. and 'p' in repr(mlkit.runs('p'))
+        assert only().history()['a'].tolist() == [1.] and only().summary['a'] == 1.
+        assert run.name in repr(mlkit.runs('p'))
         again = mlkit.init('p', resume=run.id)
         again.log(a=2.)
         again.finish()
@@ -225,7 +238,8 @@ def test_a_torn_event(store):
 # --- clocks
 
 def test_the_clock_goes_backwards(script):
-    "Rows stay in the order written, readable, with their steps, when the clock jumps back an hour, forth a day, and stands still."
+    """Rows stay in the order written, readable, with their steps, when the clock jumps back an hour, forth a day, and
+    stands still."""
     script('''
         import time
         real, jump = time.time, [0.]
@@ -247,9 +261,11 @@ def test_the_clock_goes_backwards(script):
     r = only()
     h = r.history()
     want = [v for j in (0., -3600., 86400., -7200., 1.) for v in [j]*100]
-    assert r.status == 'finished' and r.metric('a').value.tolist() == want and r.metric('n').value.tolist() == [float(i) for i in range(100)]*5
+    assert r.status == 'finished' and r.metric('a').value.tolist() == want
+    assert r.metric('n').value.tolist() == [float(i) for i in range(100)]*5
     steps = h['_step'].tolist()
-    assert steps == sorted(steps) and len(h) == 504 and [float(e['value']) for e in r.events('value')] == [0., -3600., 86400., -7200.]
+    assert steps == sorted(steps) and len(h) == 504
+    assert [float(e['value']) for e in r.events('value')] == [0., -3600., 86400., -7200.]
     assert r.summary['a'] == 1. and r.duration >= 0
 
 def test_resume_after_the_clock_went_back(script):
@@ -257,7 +273,8 @@ def test_resume_after_the_clock_went_back(script):
     head = "import time\nreal = time.time\ntime.time = lambda: real() + {}\nimport mlkit\n"
     script(head.format(5000) + "run = mlkit.init('p', id='r')\nfor i in range(5): run.log(a=float(i))", ok=True)
     script(head.format(0) + "run = mlkit.init('p', id='r', resume='must')\nrun.log(a=5.)\nrun.log(a=6.)", ok=True)
-    assert only().history()['_step'].tolist() == list(range(7)) and only().summary['a'] == 6. and only().metric('a').value.tolist() == [float(i) for i in range(7)]
+    assert only().history()['_step'].tolist() == list(range(7)) and only().summary['a'] == 6.
+    assert only().metric('a').value.tolist() == [float(i) for i in range(7)]
 
 # --- a file system where a map is not safe
 
@@ -288,11 +305,12 @@ def test_positional_writes_give_the_same_files(script, tmp_path):
 
 @pytest.mark.parametrize('how', '10')
 def test_live_files_are_numpy_files(script, how):
-    "While the run lives, `numpy.load` maps each file, and the records without a time are those not yet written; nothing is mapped that must not be."
+    """While the run lives, `numpy.load` maps each file, and the records without a time are those not yet written;
+    nothing is mapped that must not be."""
     p = script.start(PROGRAM, 60, MLKIT_MAP=how)
     p.stdout.readline()
-    mapped = '.npy' in open(f'/proc/{p.pid}/maps').read() if os.path.exists(f'/proc/{p.pid}/maps') else how == '1'
-    assert mapped == (how == '1')
+    maps = Path(f'/proc/{p.pid}/maps')
+    assert not maps.exists() or ('.npy' in maps.read_text()) == (how == '1')
     (folder,) = script.store.glob('p/*/history')
     rows = [int((np.load(f, mmap_mode='r')['_time'] != 0).sum()) for f in folder.glob('*.npy')]
     assert sum(rows) == 5012 and max(rows) == 5000
@@ -306,13 +324,13 @@ def test_an_unknown_file_system_is_not_mapped(small_disk, store):
     disk = small_disk('1m')
     inner = disk/'ram'
     inner.mkdir()
-    if subprocess.run(['mount', '-t', 'ramfs', 'ramfs', str(inner)], capture_output=True).returncode: pytest.skip('no ramfs can be mounted here')
+    r = subprocess.run(['mount', '-t', 'ramfs', 'ramfs', str(inner)], capture_output=True)
+    if r.returncode: pytest.skip('no ramfs can be mounted here')
     try:
         assert mappable(disk) and not mappable(inner)
         run = mlkit.init('p', store=inner/'store')
         for i in range(1000): run.log(a=float(i))
-        maps = open('/proc/self/maps').read()
-        assert str(run.path) not in maps
+        assert str(run.path) not in Path('/proc/self/maps').read_text()
         run.finish()
         assert len(only(store=inner/'store').history()) == 1000
     finally: subprocess.run(['umount', '-l', str(inner)], check=False)
@@ -333,7 +351,8 @@ ACKNOWLEDGED = '''
 
 @pytest.mark.parametrize('mapped', '10')
 def test_sigkill_loses_nothing(script, tmp_path, mapped):
-    "10 programs that log as fast as they can are killed at a random moment: every call that had returned is there, whole and in order."
+    """10 programs that log as fast as they can are killed at a random moment: every call that had returned is there,
+    whole and in order."""
     rnd = random.Random(int(mapped))
     for k in range(10):
         told = tmp_path/f'told{k}'
@@ -350,4 +369,5 @@ def test_sigkill_loses_nothing(script, tmp_path, mapped):
         h = r.history(['a', 'b', 'c'])
         assert n <= len(h) <= n + 1, f'{n - len(h)} acknowledged calls lost'
         assert np.array_equal(h['a'], np.arange(len(h))) and (h['b'] == -h['a']).all() and (h['c'] == .5).all()
-        assert len(r.events('value')) >= (n - 1)//5000 and r.ended == pytest.approx(r.history()['_time'].max(), abs=1e-3)
+        assert len(r.events('value')) >= (n - 1)//5000
+        assert r.ended == pytest.approx(r.history()['_time'].max(), abs=1e-3)

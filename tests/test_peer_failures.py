@@ -1,4 +1,5 @@
-"Ways in which other trackers were seen to lose or corrupt data, numbered as in the study; each is a test that mlkit does not."
+"""Ways in which other trackers were seen to lose or corrupt data, numbered as in the study; each is a test that mlkit
+does not."""
 import math, warnings
 from fractions import Fraction
 
@@ -27,7 +28,8 @@ def test_02_infinities_and_nan_are_stored_as_they_are(store):
     assert (a, b, d) == (math.inf, -math.inf, 0.) and math.isnan(c)
 
 def test_03_steps_are_whole_and_count_on(store):
-    "Half a step is refused, calls without a step don't all land on step 0, and a row logged twice is two rows until asked otherwise."
+    """Half a step is refused, calls without a step don't all land on step 0, and a row logged twice is two rows until
+    asked otherwise."""
     run = mlkit.init('p')
     with pytest.raises(TypeError, match='1.5'): run.log(dict(x=1.), step=1.5)
     run.log(x=1.)
@@ -46,8 +48,8 @@ def test_04_dataloader_workers_log_to_the_parents_run(script):
                 mlkit.log({'worker/item': i})
                 return i
         run = mlkit.init('p')
-        for batch in torch.utils.data.DataLoader(Numbers(), batch_size=2, num_workers=2, multiprocessing_context='fork'):
-            run.log(seen=len(batch))
+        dl = torch.utils.data.DataLoader(Numbers(), batch_size=2, num_workers=2, multiprocessing_context='fork')
+        for batch in dl: run.log(seen=len(batch))
         ''', ok=True)
     r = only()
     assert r.status == 'finished'

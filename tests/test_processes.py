@@ -24,7 +24,8 @@ def at_once(n, fn):
     assert not errors, errors
 
 def test_threads_with_the_same_names(store):
-    "8 threads x 5,000 calls: every row is there once, with a step of its own and its own values, while the file grows under them."
+    """8 threads x 5,000 calls: every row is there once, with a step of its own and its own values, while the file
+    grows under them."""
     run = mlkit.init('p')
     def work(i):
         for j in range(5000): run.log(thread=float(i), n=float(j))
@@ -52,7 +53,8 @@ def test_threads_that_log_text(store):
     "Events of several threads don't tear each other's lines."
     run = mlkit.init('p')
     at_once(8, lambda i: [run.log(text=f'{i}-{j}' + 'x'*3000) for j in range(20)])
-    assert sorted(e['value'].rstrip('x') for e in run.events('value')) == sorted(f'{i}-{j}' for i in range(8) for j in range(20))
+    texts = sorted(e['value'].rstrip('x') for e in run.events('value'))
+    assert texts == sorted(f'{i}-{j}' for i in range(8) for j in range(20))
 
 def test_reading_while_writing(store):
     "A reader in another thread only ever sees whole rows, and never fewer than before."
@@ -70,7 +72,8 @@ def test_reading_while_writing(store):
 
 @pytest.mark.parametrize('mapped', '10')
 def test_finish_while_threads_log(script, mapped):
-    "`finish` in the middle of it: every call wrote its row, raised, or was counted; the process lives, and no file opened afterwards is touched."
+    """`finish` in the middle of it: every call wrote its row, raised, or was counted; the process lives, and no file
+    opened afterwards is touched."""
     script('''
         import mlkit, os, threading, warnings
         warnings.simplefilter('ignore')
@@ -186,7 +189,8 @@ def test_a_forked_child_has_a_run_of_its_own_if_it_asks(script):
         os.waitpid(pid, 0)
         run.log(a=2.)
         ''', ok=True)
-    assert {r.name: (r.status, r.metric('a').value.tolist()) for r in mlkit.runs('p')} == dict(parent=('finished', [2.]), child=('finished', [1.]))
+    ended = {r.name: (r.status, r.metric('a').value.tolist()) for r in mlkit.runs('p')}
+    assert ended == dict(parent=('finished', [2.]), child=('finished', [1.]))
 
 def test_the_parent_dies_first(script):
     "A child that outlives its parent can still log, and does not make the run look alive: its owner is gone."
@@ -212,7 +216,8 @@ def test_the_parent_dies_first(script):
 # --- spawn
 
 def test_spawn(script):
-    "A run handed to a spawned process is the same run there: its rows, text and config are in it, and only the owner ends it."
+    """A run handed to a spawned process is the same run there: its rows, text and config are in it, and only the owner
+    ends it."""
     script('''
         import mlkit, multiprocessing as mp
         def work(run, i):
@@ -240,7 +245,8 @@ def test_a_process_pool(script):
         def work(run, i): run.log(task=float(i))
         if __name__ == '__main__':
             run = mlkit.init('p')
-            with ProcessPoolExecutor(2, mp_context=get_context('spawn')) as pool: list(pool.map(work, [run]*30, range(30)))
+            with ProcessPoolExecutor(2, mp_context=get_context('spawn')) as pool:
+                list(pool.map(work, [run]*30, range(30)))
         ''', ok=True)
     assert sorted(only().metric('task').value) == list(range(30))
 
@@ -253,19 +259,22 @@ RANK = '''
     run = mlkit.init('p', config=dict(lr=.1))
     for i in range(50): run.log({'loss': float(rank), 'n': float(i)})
     open(f'{me}-{rank}', 'w').close()
-    while rank == 0 and not all(os.path.exists(f'{me}-{r}') for r in (*range(int(os.environ['WORLD_SIZE'])), 'go')): time.sleep(.01)
+    others = [f'{me}-{r}' for r in (*range(int(os.environ['WORLD_SIZE'])), 'go')]
+    while rank == 0 and not all(map(os.path.exists, others)): time.sleep(.01)
     print(run.id)
     '''
 
 def launch(script, port, world=2, delays=(0, 0, 0), me='job', hold=False):
-    "Start the ranks of one job, as torchrun does; rank 0 ends when all are done, and with `hold` when the file `me-go` is there."
+    """Start the ranks of one job, as torchrun does; rank 0 ends when all are done, and with `hold` when the file `me-
+    go` is there."""
     if not hold: (script.folder/f'{me}-go').touch()
     env = dict(WORLD_SIZE=world, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
     return [script.start(RANK, delays[i], me, RANK=i, LOCAL_RANK=i, **env) for i in range(world)]
 
 def ids(script, procs): return [script.wait(p).out.split()[-1] for p in procs]
 
-@pytest.mark.parametrize('delays', [(0, 0, 0), (.7, 0, 0), (0, .5, .7)], ids=['together', 'rank 0 late', 'rank 0 early'])
+@pytest.mark.parametrize('delays', [(0, 0, 0), (.7, 0, 0), (0, .5, .7)],
+    ids=['together', 'rank 0 late', 'rank 0 early'])
 def test_ranks_share_rank_0s_run(script, delays):
     "Processes with RANK set are one run, whoever starts first, with each row's rank; rank 0 owns it."
     ps = launch(script, 29500, 3, delays, hold=True)
@@ -304,7 +313,8 @@ def test_a_rank_alone(script):
 # --- signals
 
 def test_log_in_a_signal_handler(script):
-    "A handler that interrupts `log` may log itself, known names and new ones: no row is lost and nothing waits for itself."
+    """A handler that interrupts `log` may log itself, known names and new ones: no row is lost and nothing waits for
+    itself."""
     r = script('''
         import itertools, mlkit, signal, time
         run, inside, n = mlkit.init('p'), itertools.count(), 0
@@ -357,13 +367,15 @@ def test_rows_beyond_the_limit_of_sets_keep_their_types(store):
 def test_2000_names_in_one_call(store):
     "A row of 2,000 metrics, as a table of per-layer norms gives, comes back whole, with names of any length."
     run = mlkit.init('p')
-    rows = [{f'layer{i}/a rather long name of a norm/{"x"*(i % 40)}': float(i + j) for i in range(2000)} for j in range(3)]
+    names = [f'layer{i}/a rather long name of a norm/{"x"*(i % 40)}' for i in range(2000)]
+    rows = [{k: float(i + j) for i,k in enumerate(names)} for j in range(3)]
     for row in rows: run.log(row)
     h = run.history()
     assert [h[k].tolist() for k in rows[0]] == [[r[k] for r in rows] for k in rows[0]]
     run.finish()
     for p in segments(run): assert len(np.load(p, mmap_mode='r')) == 3
-    assert len(only().summary) == 2000 and only().metric('layer7/a rather long name of a norm/xxxxxxx').value.tolist() == [7., 8., 9.]
+    assert len(only().summary) == 2000
+    assert only().metric(names[7]).value.tolist() == [7., 8., 9.]
 
 # --- one store
 

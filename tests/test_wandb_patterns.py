@@ -1,4 +1,5 @@
-"Scripts with the calls of public W&B examples run with the import changed, and leave the run that they would leave there."
+"""Scripts with the calls of public W&B examples run with the import changed, and leave the run that they would leave
+there."""
 from pathlib import Path
 
 import mlkit
@@ -12,7 +13,8 @@ def test_group_and_argparse(script):
     for w in range(2): script(PATTERNS/'group_and_argparse.py', '--group_id', 'g1', '--worker', w, ok=True)
     found = list(mlkit.runs('patterns'))
     assert [(r.group, r.job_type, r.status) for r in found] == [('g1', 'train', 'finished')]*2
-    assert {r.config['worker'] for r in found} == {0, 1} and found[0].config['optimizer'] == 'sgd' and found[0].config['learning_rate'] == .9
+    assert {r.config['worker'] for r in found} == {0, 1} and found[0].config['optimizer'] == 'sgd'
+    assert found[0].config['learning_rate'] == .9
     h = found[0].history()
     assert h['_step'].tolist() == h['epoch'].tolist() == list(range(20)) and h['train/acc'].iloc[-1] == 1 - .9/20
 
@@ -22,7 +24,7 @@ def test_metrics_at_different_steps(script):
     h = only('patterns').history()
     assert h['_step'].tolist() == list(range(20)) and h['loss'].notna().all() and h['val_acc'].notna().sum() == 4
     assert h['val_acc'].dropna().index.tolist() == [0, 5, 10, 15]
-    assert len([l for l in (r.out + r.err).splitlines() if 'entity' in l]) == 1
+    assert len([o for o in (r.out + r.err).splitlines() if 'entity' in o]) == 1
 
 def test_config_attributes_and_save(script):
     "Settings by attribute, NumPy scalars as values, a saved file, no `finish`."
@@ -37,8 +39,10 @@ def test_with_run_and_torch(script):
     script(PATTERNS/'with_run_and_torch.py', ok=True)
     r = only('patterns')
     assert (r.status, r.name, tuple(r.tags), r.notes) == ('finished', 'mlp', ('baseline',), 'first')
-    assert r.metric('train/loss').step.tolist() == list(range(1, 13)) and r.metric('val/loss').step.tolist() == [4, 8, 12]
-    assert r.summary['val/loss'] == min(r.metric('val/loss').value) and r.summary['best_loss'] == pytest.approx(r.summary['val/loss'])
+    assert r.metric('train/loss').step.tolist() == list(range(1, 13))
+    assert r.metric('val/loss').step.tolist() == [4, 8, 12]
+    assert r.summary['val/loss'] == min(r.metric('val/loss').value)
+    assert r.summary['best_loss'] == pytest.approx(r.summary['val/loss'])
     assert r.meta['metrics']['val/*']['step_metric'] == 'epoch'
     assert [e['title'] for e in r.events('alert')] == ['Done']
     (fig,) = r.events('file')
@@ -50,5 +54,6 @@ def test_preempted_and_resumed(script):
     assert only('patterns').status == 'crashed'
     script(PATTERNS/'preempted_and_resumed.py', ok=True)
     r = only('patterns')
-    assert (r.id, r.status) == ('job-42', 'finished') and r.history()['_step'].tolist() == r.history()['epoch'].tolist() == list(range(10))
+    assert (r.id, r.status) == ('job-42', 'finished')
+    assert r.history()['_step'].tolist() == r.history()['epoch'].tolist() == list(range(10))
     assert r.summary['final'] == 'yes' and r.summary['more'] == 1

@@ -11,7 +11,7 @@ rng = np.random.default_rng(0)
 x = rng.normal(size=(50, 3))
 y, w = x @ np.array([1., -2., .5]), np.zeros(3)
 for _ in range(wandb.config.epochs):
-    for xi, yi in zip(x, y):
+    for xi, yi in zip(x, y, strict=True):
         err = yi - np.dot(w, xi)
         w += wandb.config.lr*np.sign(err)*xi
         wandb.log({'Loss': np.abs(err)})
