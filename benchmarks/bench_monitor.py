@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, ROOT)
 from mlkit.track.monitor import Console, SystemMonitor  # noqa: E402
 
 ROUNDS, LINES = 21, 2000
@@ -58,7 +59,7 @@ def bench_sample(every=15.):
 def children(code, cwd):
     "CPU seconds of a fresh interpreter that runs `code`, with its children."
     b = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, '-c', code], cwd=cwd, check=True, env={**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parent.parent)})
+    subprocess.run([sys.executable, '-c', code], cwd=cwd, check=True, env={**os.environ, 'PYTHONPATH': ROOT})
     a = resource.getrusage(resource.RUSAGE_CHILDREN)
     return a.ru_utime + a.ru_stime - b.ru_utime - b.ru_stime
 
@@ -84,13 +85,14 @@ with Console(d):
         for _ in range(ROUNDS):
             for k, c in zip(cost, (code, base, full), strict=True): cost[k].append(children(c, d))
     m = {k: st.median(v)*1e3 for k, v in cost.items()}
-    print('; '.join(f'{k}: {v:.0f} ms CPU' for k, v in m.items()), f"; capturing adds {m['all captured'] - m['run module']:.0f} ms")
+    print('; '.join(f'{k}: {v:.0f} ms CPU' for k, v in m.items()), f"(+{m['all captured'] - m['run module']:.0f})")
 
 
 def bench_fold():
     "Text through the screen, in MB a second."
     from mlkit.track.monitor import Screen
-    for name, part in (('plain lines', 'epoch 3 loss 0.4321 acc 0.8765\n'*20), ('bars', '\r 45%|#########           | 45/100 [00:10<00:12,  4.41it/s]')):
+    bar = '\r 45%|#########           | 45/100 [00:10<00:12,  4.41it/s]'
+    for name, part in (('plain lines', 'epoch 3 loss 0.4321 acc 0.8765\n'*20), ('bars', bar)):
         s, n = Screen(), 2000
         us = per_call(lambda: s.feed(part), n)                              # noqa: B023
         print(f'folding {name}: {len(part)/us:.0f} MB/s, {us:.1f} us for {len(part)} characters')

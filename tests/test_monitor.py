@@ -1,6 +1,5 @@
-"Console copies and system samples where a lesson can't show them: killed, forked, threaded, in a kernel, on a full disk."
+"Console copies and system samples where a lesson can't show them: killed, forked, in a kernel, on a full disk."
 import io
-import logging
 import os
 import signal
 import subprocess
@@ -20,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def script(tmp_path, code, **kw):
     "Run `code` in a fresh interpreter with a console copy at `tmp_path`; returns the finished process."
-    head = f'from mlkit.track.monitor import *\nimport os, sys, threading, time, signal, logging\nrun = {str(tmp_path)!r}\n'
-    return subprocess.run([sys.executable, '-c', head + code], cwd=ROOT, capture_output=True, text=True, timeout=60, **kw)
+    head = 'from mlkit.track.monitor import *\nimport os, sys, threading, time, signal, logging\n' + f'run = {str(tmp_path)!r}\n'
+    call = [sys.executable, '-c', head + code]
+    return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, **kw)
 
 
 def log_of(path): return (Path(path)/'console.log').read_text()
@@ -78,7 +78,7 @@ def test_screen_survives_garbage():
     rnd = random.Random(0)
     for _ in range(300):
         s = Screen()
-        for _ in range(20): s.feed(''.join(rnd.choice('ab\r\n\b\x1b[]0123;ABCDEFGJKm\x07\\ é') for _ in range(rnd.randrange(30))))
+        for _ in range(20): s.feed(''.join(rnd.choices('ab\r\n\b\x1b[]0123;ABCDEFGJKm\x07\\ é', k=rnd.randrange(30))))
         s.feed('\x07\n\n')
         assert 'the end' in s.feed('the end\nx\n') + s.pending()
 
@@ -157,8 +157,9 @@ os.kill(os.getpid(), signal.SIGKILL)'''
 
 
 def test_uncaught_error_and_logging_are_heard(tmp_path):
-    "A handler made before the run, and the traceback that ends the process, are in the copy; the terminal has both too."
-    p = script(tmp_path, 'logging.basicConfig()\nConsole(run).start()\nlogging.warning("early bird")\nraise ValueError("the end")')
+    "A handler made before the run, and the traceback that ends the process, are in the copy and on the terminal."
+    code = 'logging.basicConfig()\nConsole(run).start()\nlogging.warning("early bird")\nraise ValueError("the end")'
+    p = script(tmp_path, code)
     assert 'early bird' in log_of(tmp_path) and 'ValueError: the end' in log_of(tmp_path)
     assert 'early bird' in p.stderr and 'ValueError: the end' in p.stderr and p.returncode == 1
 
@@ -185,7 +186,7 @@ ts = [threading.Thread(target=go, args=(t,)) for t in range(4)]
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_forked_children(tmp_path):
-    "Children add whole lines, what the parent had half written appears once, and no child waits for a lock it inherited."
+    "Children add whole lines, what the parent had half written appears once, no child waits for an inherited lock."
     code = '''Console(run).start()
 busy = True
 def noise():
@@ -205,7 +206,8 @@ time.sleep(0.05)
 sys.stdout.write('line\\n')'''
     assert script(tmp_path, code).returncode == 0
     lines = log_of(tmp_path).splitlines()
-    assert sorted(o for o in lines if o.startswith('child')) == sorted(f'child {c} {i}' for c in range(8) for i in range(50))
+    want = sorted(f'child {c} {i}' for c in range(8) for i in range(50))
+    assert sorted(o for o in lines if o.startswith('child')) == want
     assert lines.count('half line') == 1
 
 
@@ -352,7 +354,8 @@ def test_kernel(tmp_path):
         f'import sys, os, time, threading, logging\nlogging.basicConfig()\nfrom mlkit.track.monitor import Console\n'
         f'c = Console({str(tmp_path)!r}).start()\nprint("one")',
         'print("two")\nlogging.warning("a warning")\ngo = threading.Event()\n'
-        'def late():\n    go.wait(10)\n    time.sleep(.3)\n    print("between cells")\nt = threading.Thread(target=late)\nt.start()',
+        'def late():\n    go.wait(10)\n    time.sleep(.3)\n    print("between cells")\n'
+        't = threading.Thread(target=late)\nt.start()',
         'go.set()',
         'pass',
         't.join()\nawait __import__("asyncio").sleep(0)\nprint("awaited")',
@@ -372,7 +375,8 @@ def test_interactive_shell(tmp_path):
     code = '''from IPython.core.interactiveshell import InteractiveShell
 s = InteractiveShell.instance()
 s.run_cell('from mlkit.track.monitor import Console')
-for cell in (f'c = Console({run!r}).start()\\nprint("one")', 'print("two")', 'print("three")\\nc.stop()', 'print("four")'):
+for cell in (f'c = Console({run!r}).start()\\nprint("one")', 'print("two")', 'print("three")\\nc.stop()',
+             'print("four")'):
     s.run_cell(cell, store_history=True)
 print('five')'''
     p = script(tmp_path, code, env={**os.environ, 'IPYTHONDIR': str(tmp_path/'ipython')})
@@ -383,7 +387,7 @@ print('five')'''
 # ---- the machine
 
 def test_sample_values(tmp_path):
-    "All values are finite numbers under `sys/`, percentages are percentages, and a second sample measures the time since the first."
+    "All values are finite numbers under `sys/`, percentages are such, and a second sample measures the time since the first."
     got = []
     m = SystemMonitor(got.append, path=tmp_path)
     end = time.monotonic() + 0.3
@@ -423,4 +427,4 @@ def test_importing_is_light():
     code = 'import sys\nimport mlkit.track.monitor as m\nm.SystemMonitor().sample()\n' \
         'print([o for o in ("psutil", "pynvml", "IPython", "numpy", "pandas", "torch") if o in sys.modules])'
     p = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
-    if sys.platform == 'linux' and not os.path.exists('/proc/driver/nvidia/version'): assert p.stdout.strip() == '[]', p.stderr
+    if sys.platform == 'linux' and not os.path.exists('/dev/nvidiactl'): assert p.stdout.strip() == '[]', p.stderr

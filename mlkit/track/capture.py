@@ -12,6 +12,7 @@ It is gathered in the background, bounded in time and size, without secrets; wha
 # %% ../../nbs/track/15_capture.ipynb #c004
 import json, os, re, sys, threading, time, warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,8 @@ def _code(to:Path, limit:int, start:str|Path|None)->dict[str, Any]:
 # %% ../../nbs/track/15_capture.ipynb #c049
 def _failed(what:str, e:Exception)->dict:
     "Warn, even where warnings are turned into errors."
-    try: warnings.warn(f'mlkit: the {what} of this run could not be stored: {type(e).__name__}: {e}', stacklevel=3)
-    except Warning: pass
+    text = f'mlkit: the {what} of this run could not be stored: {type(e).__name__}: {e}'
+    with suppress(Warning): warnings.warn(text, stacklevel=3)
     return {}
 
 def _session(code:Path)->Path:
@@ -337,8 +338,7 @@ class CellLog:
     def stop(self)->None:
         "Listen no more; doing it twice is fine."
         for event, fn in self._events() if self.shell else ():
-            try: self.shell.events.unregister(event, fn)
-            except ValueError: pass # never registered, or removed by somebody
+            with suppress(ValueError): self.shell.events.unregister(event, fn) # removed already, or never there
 
     def _events(self)->tuple: return ('pre_run_cell', self._pre), ('post_run_cell', self._post)
 

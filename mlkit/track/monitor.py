@@ -13,6 +13,7 @@ __all__ = ['WIDE', 'HOLD', 'MB', 'Screen', 'ConsoleLog', 'Console', 'SystemMonit
 import os, re, sys, threading, time, warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class _Sheet:
 
     def look(self, n:int|None=None)->list[str]:
         "The upper `n` rows as they look now; padding that erased a longer bar is no part of one."
-        return [r.rstrip() if loose else r for r, loose in zip(self.rows[:n], self.loose)]
+        return [r.rstrip() if loose else r for r, loose in zip(self.rows[:n], self.loose, strict=False)]
 
     def take(self, n:int)->str:
         "Remove and return the upper `n` rows, each with its newline."
@@ -136,8 +137,7 @@ class _Tail:
 # %% ../../nbs/track/17_monitor.ipynb #c028
 def _warn(text:str)->bool: # Always False
     "Warn, even where warnings are turned into errors: what prints or measures must go on."
-    try: warnings.warn(f'mlkit: {text}', stacklevel=3)
-    except Warning: pass
+    with suppress(Warning): warnings.warn(f'mlkit: {text}', stacklevel=3)
     return False
 
 # %% ../../nbs/track/17_monitor.ipynb #c031
