@@ -290,8 +290,8 @@ def test_argv():
 
 
 def test_secret_files():
-    yes = '.env prod.env .env.local id_rsa id_ed25519.pub a.pem b.key .netrc .npmrc .pypirc credentials.json token.txt ' \
-        'client_secret_12.json'
+    yes = '.env prod.env .env.local id_rsa id_ed25519.pub a.pem b.key .netrc .npmrc .pypirc ' \
+        'credentials.json token.txt client_secret_12.json'
     no = 'train.py tokenizer.json special_tokens_map.json tokens.py secret_santa.py environment.yml monkey.py keys.py'
     assert [n for n in yes.split() if not secret_file(f'a/{n}')] == []
     assert [n for n in no.split() if secret_file(n)] == []
@@ -474,7 +474,7 @@ def test_two_logs_and_a_resumed_run(run, tmp_path):
 
 
 def test_kernel(run, tmp_path):
-    "In a real kernel: the cells so far, the one that starts the log, later ones with times and errors, the notebook's path."
+    "In a real kernel: the cells so far, the one that starts the log, later ones with their errors, the notebook's path."
     nbformat = pytest.importorskip('nbformat')
     from nbclient import NotebookClient
     cells = ['lr = 0.1', f'from mlkit.track.capture import *\nlog = CellLog({str(run)!r}).start()\n'

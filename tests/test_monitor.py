@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -19,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def script(tmp_path, code, **kw):
     "Run `code` in a fresh interpreter with a console copy at `tmp_path`; returns the finished process."
-    head = 'from mlkit.track.monitor import *\nimport os, sys, threading, time, signal, logging\n' + f'run = {str(tmp_path)!r}\n'
+    head = 'from mlkit.track.monitor import *\nimport os, sys, threading, time, signal, logging\n' \
+        f'run = {str(tmp_path)!r}\n'
     call = [sys.executable, '-c', head + code]
     return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, **kw)
 
@@ -387,7 +387,7 @@ print('five')'''
 # ---- the machine
 
 def test_sample_values(tmp_path):
-    "All values are finite numbers under `sys/`, percentages are such, and a second sample measures the time since the first."
+    "All values are finite numbers under `sys/`; a second sample measures the time since the first."
     got = []
     m = SystemMonitor(got.append, path=tmp_path)
     end = time.monotonic() + 0.3
