@@ -30,10 +30,17 @@ from .run import Config, run_status, summarize
 if TYPE_CHECKING: import pandas as pd
 
 # %% ../../nbs/track/12_record.ipynb #c009
+def _version(path:str)->tuple[str, int, int, int]|None:
+    "What tells one version of the file `path` from another; None when there is no such file."
+    try: s = os.stat(path)
+    except OSError: return None
+    return path, s.st_mtime_ns, s.st_size, s.st_ino
+
 @lru_cache(maxsize=20_000)
-def _parsed(path:str, mtime_ns:int, size:int, inode:int)->dict:
-    "The content of one version of the run.json at `path`; {} when it can't be read. It is shared: don't change it."
-    try: meta = load_json(Path(path).read_bytes())
+def _parsed(version:tuple[str, int, int, int])->dict:
+    "The content of one version of a run.json; {} when it can't be read. It is shared: don't change it."
+    try:
+        with open(version[0], 'rb') as f: meta = load_json(f.read())
     except (OSError, ValueError): return {}
     return meta if isinstance(meta, dict) else {}
 
@@ -44,10 +51,8 @@ def read_meta(
     path:str|Path, # The run's folder
 )->dict: # {} when there is no readable run.json; shared, don't change it
     "What is known about the run at `path`: its run.json, and what others changed since."
-    file = f'{path}/run.json'
-    try: s = os.stat(file)
-    except OSError: return {}
-    meta = _parsed(file, s.st_mtime_ns, s.st_size, s.st_ino)
+    version = _version(f'{path}/run.json')
+    meta = _parsed(version) if version else {}
     if meta.get('status') != 'running': return meta
     for e in read_lines(f'{path}/{EDITS}'):
         if e.get('kind') == 'meta' and e.get('time', 0) > meta.get('merged', 0): meta = {**meta, **e.get('changes', {})}
@@ -60,14 +65,16 @@ class RunFields:
     "The fields of the run.json in the folder `path`, read again at every look."
     def __init__(self,
         path:str|Path, # The run's folder
-    ): self.path = Path(path)
+    ): self._path = os.path.abspath(path)                  # a thousand strings are quicker made than a thousand Paths
 
     @property
-    def meta(self)->dict: "All of run.json; it is shared, don't change it."; return read_meta(self.path)
+    def path(self)->Path: "The run's folder."; return Path(self._path)
     @property
-    def id(self)->str: "The run's id, which is its folder's name."; return self.path.name
+    def meta(self)->dict: "All of run.json; it is shared, don't change it."; return read_meta(self._path)
     @property
-    def project(self)->str: "The project's name, which is the name of the folder above."; return self.path.parent.name
+    def id(self)->str: "The run's id, which is its folder's name."; return os.path.basename(self._path)
+    @property
+    def project(self)->str: "The project, which is the folder above."; return os.path.basename(os.path.dirname(self._path))
     @property
     def name(self)->str: "The name; the words of the id by default."; return str(self.meta.get('name') or words(self.id))
     @property
@@ -84,8 +91,8 @@ class RunFields:
     def started(self)->float|None: "When it began, seconds since the epoch."; return _number(self.meta.get('started'))
     @property
     def config(self)->Config: "A copy of the settings: `run.config.lr`."; return Config(deepcopy(self.meta.get('config', {})))
-    def __eq__(self, other:Any)->bool: return isinstance(other, RunFields) and self.path == other.path
-    def __hash__(self)->int: return hash(self.path)
+    def __eq__(self, other:Any)->bool: return isinstance(other, RunFields) and self._path == other._path
+    def __hash__(self)->int: return hash(self._path)
 
 # %% ../../nbs/track/12_record.ipynb #c019
 class RunRecord(RunFields):
@@ -213,20 +220,26 @@ def card(
     return Table([Column('what', list(f)), Column('value', [show_value(v, 200) for v in f.values()], right=False)])
 
 # %% ../../nbs/track/12_record.ipynb #c031
+def _row(r:RunRecord)->dict[str, Any]:
+    "The run `r` as one row, worked out anew."
+    out:dict[str, Any] = dict(id=r.id, name=r.name, project=r.project, status=r.status, started=r.started)
+    out |= dict(duration=r.duration, tags=list(r.tags)) | {k: r.meta.get(k) for k in ('group', 'job_type', 'notes')}
+    out |= {f'config.{k}': v for k,v in flatten(r.meta.get('config') or {}, '.').items()}
+    return out | {f'summary.{k}': v for k,v in r.summary.items()}
+
+@lru_cache(maxsize=20_000)
+def _kept_row(version:tuple[str, int, int, int])->dict[str, Any]: return _row(RunRecord(os.path.dirname(version[0])))
+
 def flat(
     r:RunRecord, # Any run
 )->dict[str, Any]: # `id name project status started duration tags group job_type notes`, then `config.*` and `summary.*`
-    "The run `r` as one row."
-    m, status = r.meta, r.status
-    over = m.get('status') != 'running' and m.get('ended') and m.get('started')
-    out = dict(id=r.id, name=str(m.get('name') or words(r.id)), project=r.project, status=status, started=_number(m.get('started')))
-    out |= dict(duration=max(0., m['ended'] - m['started']) if over else r.duration, tags=list(r.tags))
-    out |= {k: m.get(k) for k in ('group', 'job_type', 'notes')}
-    out |= {f'config.{k}': v for k,v in flatten(m.get('config') or {}, '.').items()}
-    return out | {f'summary.{k}': v for k,v in r.summary.items()}
+    "The run `r` as one row; kept until its run.json changes, unless it says `running`."
+    version = _version(f'{r._path}/run.json')
+    if version is None or _parsed(version).get('status') == 'running': return _row(r)
+    return dict(_kept_row(version))
 
 # %% ../../nbs/track/12_record.ipynb #c034
-def _folders(path:Path)->Iterator[str]:
+def _folders(path:str|Path)->Iterator[str]:
     "The names of the folders in `path` that don't start with a dot; none when `path` can't be read."
     try:
         with os.scandir(path) as entries: yield from (e.name for e in entries if e.name[0] != '.' and e.is_dir())
@@ -246,9 +259,9 @@ def records(
     archived:bool=True, # Archived runs too
 )->list[RunRecord]: # Newest first
     "The runs in `store`."
-    root, found = find_store(store), []
+    root, found = os.path.abspath(find_store(store)), []
     for p in [safe_name(project, 'project')] if project is not None else _folders(root):
-        for r in _folders(root/p):
+        for r in _folders(f'{root}/{p}'):
             path = f'{root}/{p}/{r}'
             meta = read_meta(path)
             if not meta and not os.path.exists(f'{path}/run.json'): continue
@@ -287,7 +300,7 @@ def find_record(
 )->RunRecord:
     "The run that `ref` means; `RunNotFound` lists the choices when it means several or none."
     if isinstance(ref, RunRecord): return ref
-    if isinstance(getattr(ref, 'path', None), Path): return RunRecord(ref.path)
+    if isinstance(getattr(ref, 'path', None), Path): return RunRecord(ref.path)      # a live Run
     if not isinstance(ref, str): raise TypeError(f'A run is given by its id or name, not by {type(ref).__name__}: {ref!r}')
     project, _, name = ref.rpartition('/')
     if project: return pick(name, records(project, store), f' in the project {project!r}')

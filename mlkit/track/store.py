@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..core.config import find_store
 from ..core.display import Column, Table, is_absent, ordered, show_age, show_duration, show_numbers, show_value, sort_key
+from ..core.files import safe_name
 from ..core.query import parse, resolve
 from .compare import Chart, changing, goal, parallel, plot
 from .export import export_runs
@@ -121,7 +122,9 @@ class _Found(Sequence[RunRecord]):
     def rows(self)->list[dict[str, Any]]: "Each run as a flat dict, see `flat`."; return [flat(r) for r in self._load()]
 
 # %% ../../nbs/track/16_store.ipynb #c022
-def _names(rows:list[dict])->list[str]: return list(dict.fromkeys(k for row in rows for k in row))
+def _names(rows:list[dict])->list[str]:
+    "All names in `rows`; most rows have the same, so they are compared as a whole first."
+    return list(dict.fromkeys(k for keys in dict.fromkeys(tuple(row) for row in rows) for k in keys))
 
 def _selected(runs:list[RunRecord], text:str)->list[RunRecord]:
     "Those of `runs` for which the condition `text` holds."
@@ -251,7 +254,7 @@ def runs(
 )->Runs: # Newest first
     "The runs of `project`: a table, a sequence, and the start of a question."
     root = find_store(store)
-    records(project, root)                               # a name that can't be one raises here, not at the first look
+    if project is not None: safe_name(project, 'project')  # a name that can't be one raises here, not at the first look
     return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project))
 
 # %% ../../nbs/track/16_store.ipynb #c048
