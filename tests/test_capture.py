@@ -474,7 +474,7 @@ def test_two_logs_and_a_resumed_run(run, tmp_path):
 
 
 def test_kernel(run, tmp_path):
-    "In a real kernel: the cells so far, the one that starts the log, later ones with their errors, the notebook's path."
+    "In a real kernel: the cells so far, the one that starts the log, later ones with errors, the notebook's path."
     nbformat = pytest.importorskip('nbformat')
     from nbclient import NotebookClient
     cells = ['lr = 0.1', f'from mlkit.track.capture import *\nlog = CellLog({str(run)!r}).start()\n'
