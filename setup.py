@@ -13,10 +13,13 @@ extras = {k[:-len('_requirements')]: v.split() for k, v in cfg.items() if k.ends
 setup(
     version=cfg['version'], description=cfg['description'], author=cfg['author'], license_expression=cfg['license'],
     keywords=cfg['keywords'].split(), python_requires=f">={cfg['min_python']}",
-    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Intended Audience :: Science/Research',
-        'Natural Language :: English', 'Framework :: Jupyter', 'Topic :: Scientific/Engineering :: Artificial Intelligence',
-        'Typing :: Typed', 'Programming Language :: Python :: 3 :: Only'] + [f'Programming Language :: Python :: {o}' for o in pythons],
+    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research', 'Natural Language :: English', 'Framework :: Jupyter',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence', 'Typing :: Typed',
+        'Programming Language :: Python :: 3 :: Only', *(f'Programming Language :: Python :: {o}' for o in pythons)],
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     install_requires=cfg['requirements'].split(), extras_require=extras,
-    packages=find_packages(include=['mlkit*']), package_data=dict(mlkit=['py.typed', 'static/*']), include_package_data=False,
-    entry_points=dict(console_scripts=cfg['console_scripts'].split(), nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]))
+    packages=find_packages(include=['mlkit*']), package_data=dict(mlkit=['py.typed', 'static/*']),
+    include_package_data=False,
+    entry_points=dict(console_scripts=cfg['console_scripts'].split(),
+        nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]))

@@ -1,16 +1,18 @@
-"""Build the docs site into `_docs/`: by Quarto where that program is, else by smalldocs, from the same pages and `_quarto.yml`.
+"""Build the docs site into `_docs/`: by Quarto where that program is, else by smalldocs, from the same files.
 
-nbdev turns the notebooks into pages (`_proc/`): exported cells become the documentation of their symbols, hidden cells go, names
-in backticks become links. Here those pages get the names that nbdev's links expect (`core/config`, not `core/00_config`), their
-numbers as the order of the sidebar, and lose links to what has no documentation of its own. `build/docs/` is what gets rendered.
+nbdev turns the notebooks into pages (`_proc/`): exported cells become their symbols' documentation, hidden cells go,
+names in backticks become links. Here those pages get the names that nbdev's links expect (`core/config`, not
+`core/00_config`) and their numbers as the order of the sidebar, and lose links to what has no documentation of its own.
+`build/docs/` with its copy of `_quarto.yml` is what gets rendered.
 """
-import ast, json, posixpath, re, shutil, subprocess, sys
+import ast, json, posixpath, re, shutil, subprocess, sys, warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES, SITE = ROOT/'build'/'docs', ROOT/'_docs'
 LINK = re.compile(r'(\[[^\]]*\])\((?![a-z]+:)([^)#\s]*\.(?:ipynb|html))(#[^)\s]*)?\)')
 NUMBER = re.compile(r'(\d+)[a-zA-Z]?_')
+HEADING = re.compile(r'^#+ +(.+?)\s*(?:\{.*\})?$', re.M)
 
 def text(o:str|list)->str: return o if isinstance(o, str) else ''.join(o)
 
@@ -28,17 +30,18 @@ def markdown(nb:dict):
 
 def anchors(nb:dict)->set[str]:
     "What a link to the page of `nb` may name: its headings, as both renderers write them."
-    heads = re.findall(r'^#+ +(.+?)\s*(?:\{.*\})?$', '\n'.join(text(o[k]) for o, k in markdown(nb)), re.M)
+    heads = HEADING.findall('\n'.join(text(o[k]) for o, k in markdown(nb)))
     return {re.sub(r'[^\w.\- ]', '', o.lower()).replace(' ', '-') for o in heads}
 
 def mend_links(md:str, page:str, known:dict[str, set])->str:
     "`md` of the page `page` with links by page names; a link to an undocumented symbol becomes its label."
+    folder = posixpath.dirname(page)
     def mend(m:re.Match)->str:
         label, path, anchor = m[1], m[2], m[3] or ''
-        at = plain(path.lstrip('/') if path.startswith('/') else posixpath.normpath(posixpath.join(posixpath.dirname(page), path)))
-        at = re.sub(r'\.html$', '.ipynb', at)
+        at = path.lstrip('/') if path.startswith('/') else posixpath.normpath(posixpath.join(folder, path))
+        at = re.sub(r'\.html$', '.ipynb', plain(at))
         if path.startswith('/') and anchor[1:] not in known.get(at, ()): return label[1:-1]
-        return f'{label}({posixpath.relpath(at, posixpath.dirname(page) or ".")}{anchor})'
+        return f'{label}({posixpath.relpath(at, folder or ".")}{anchor})'
     return LINK.sub(mend, md)
 
 def mend(nb:dict, source:str, known:dict[str, set])->None:
@@ -51,7 +54,7 @@ def mend(nb:dict, source:str, known:dict[str, set])->None:
     front['source'] = re.sub(r'^output-file: .*\n', order, text(front['source']), flags=re.M)
 
 def keep_forward_references()->None:
-    "Let `show_doc` show an annotation as it is written where its name exists for type checkers only (pandas, matplotlib)."
+    "Let `show_doc` show an annotation as written where its name exists for type checkers only (pandas, matplotlib)."
     from fastcore import docments
     strict = docments.signature
     def signature(f, eval_str:bool=False):
@@ -60,11 +63,12 @@ def keep_forward_references()->None:
     docments.signature = signature
 
 def keep_examples()->None:
-    "Let nbdev run what defines and imports, not an example that has an import in it: its output is kept in the notebook."
+    "Let nbdev run what defines and imports, not an example that has an import in it: its output is in the notebook."
     from nbdev import processors
-    runs = processors._do_eval
-    def only_imports(cell)->bool: return all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in cell.parsed_() or [])
-    def needed(cell): return runs(cell) and ({'export', 'exports', 'exporti'} & cell.directives_.keys() or only_imports(cell) or 'show_doc' in cell.source)
+    runs, exports = processors._do_eval, {'export', 'exports', 'exporti'}
+    def needed(cell):
+        if not runs(cell) or exports & cell.directives_.keys() or 'show_doc' in cell.source: return runs(cell)
+        return all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in cell.parsed_())
     processors._do_eval = needed
 
 def make_pages()->None:
@@ -72,29 +76,31 @@ def make_pages()->None:
     from nbdev.serve import proc_nbs
     keep_forward_references()
     keep_examples()
-    proc = Path(proc_nbs(n_workers=0))                          # in this process, where the two lines above count
+    warnings.filterwarnings('ignore', 'Found cells containing imports')     # which `keep_examples` answers
+    proc = Path(proc_nbs(n_workers=0))                      # in this process, where the two lines above count
     shutil.rmtree(PAGES, ignore_errors=True)
-    files = [o for o in proc.rglob('*') if o.is_file() and not any(p.startswith('.') or p == SITE.name for p in o.relative_to(proc).parts)]
-    nbs = {o.relative_to(proc).as_posix(): json.loads(o.read_text(encoding='utf-8')) for o in files if o.suffix == '.ipynb'}
+    files = {o.relative_to(proc): o for o in proc.rglob('*') if o.is_file()}
+    files = {k.as_posix(): o for k, o in files.items() if not any(p.startswith('.') or p == SITE.name for p in k.parts)}
+    nbs = {k: json.loads(o.read_text(encoding='utf-8')) for k, o in files.items() if o.suffix == '.ipynb'}
     known = {plain(k): anchors(nb) for k, nb in nbs.items()}
-    for o in files:
-        at = o.relative_to(proc).as_posix()
-        to = PAGES/plain(at) if at in nbs else PAGES/at
+    for k, o in files.items():
+        to = PAGES/(plain(k) if k in nbs else k)
         to.parent.mkdir(parents=True, exist_ok=True)
-        if at not in nbs: shutil.copy2(o, to); continue
-        mend(nbs[at], at, known)
-        to.write_text(json.dumps(nbs[at], ensure_ascii=False), encoding='utf-8')
+        if k not in nbs: shutil.copy2(o, to); continue
+        mend(nbs[k], k, known)
+        to.write_text(json.dumps(nbs[k], ensure_ascii=False), encoding='utf-8')
 
-def render()->None:
-    "Render `build/docs/` and move the site to `_docs/`."
-    quarto = shutil.which('quarto')
+def render(quarto:str|None=shutil.which('quarto'))->None:
+    "Render `build/docs/` with `quarto`, or with smalldocs, and move the site to `_docs/`."
     if not quarto and sys.version_info < (3, 11): sys.exit('The docs need Quarto, or Python >= 3.11 for smalldocs')
-    command = [quarto, 'render', '--no-execute'] if quarto else [Path(sys.executable).parent/'smalldocs', 'render', '--strict', '-q', '.']
-    subprocess.run(command, cwd=PAGES, check=True)
+    small = [Path(sys.executable).parent/'smalldocs', 'render', '-q', '.']
+    subprocess.run([quarto, 'render', '--no-execute'] if quarto else small, cwd=PAGES, check=True)
     shutil.rmtree(SITE, ignore_errors=True)
     (PAGES/SITE.name).rename(SITE)
-    print(f'{len(list(SITE.rglob("*.html")))} pages in {SITE.name}/, rendered by {"Quarto" if quarto else "smalldocs"}: open {SITE.name}/index.html')
+    by = 'Quarto' if quarto else 'smalldocs'
+    print(f'{len(list(SITE.rglob("*.html")))} pages, rendered by {by}: open {SITE.name}/index.html')
 
 if __name__ == '__main__':
     make_pages()
-    render()
+    try: render()
+    except subprocess.CalledProcessError as e: sys.exit(f'The site was not built: {e}')

@@ -1,7 +1,12 @@
 """README.md from nbs/index.ipynb, with the outputs that are kept in it.
 
-Prose as it is, code in fences, text outputs under them as blocks, pictures as files beside the notebook. Links and pictures that
-the notebook gives relative to `nbs/` are turned to lead there from the root. Needs the standard library only; nothing is run.
+Prose as it is, code in fences, text outputs under them as blocks, pictures as files beside the notebook. Links and
+pictures that the notebook gives relative to `nbs/` are turned to lead there from the root. Needs the standard library
+only; nothing is run.
+
+Quarto (`nbdev-readme`) would give the same prose, code and outputs with another layout: it indents outputs instead of
+fencing them, drops the line under the title, and puts pictures into `index_files/`. One layout needs one writer: this
+one, where Quarto is installed too.
 """
 import base64, json, re, sys
 from pathlib import Path
@@ -10,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 INDEX, README, PICTURES = Path('nbs/index.ipynb'), Path('README.md'), Path('nbs/images')
 NOTE = '<!-- Written by `make sync` from nbs/index.ipynb, which is the file to edit. -->'
 ANSI = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
-LINK = re.compile(r'(\]\()(?![a-z]+:|[#/])([^)\s]+)')          # what a Markdown link or picture leads to, unless absolute
-HIDDEN = {'hide', 'include: false', 'hide_input hide_output'}
+LINK = re.compile(r'(\]\()(?![a-z]+:|[#/])([^)\s]+)')     # what a Markdown link or picture leads to, unless absolute
+HIDDEN = {'hide', 'include: false'}
 
 def text(o:str|list)->str:
     "A notebook keeps long strings as lists of lines."

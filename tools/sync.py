@@ -9,12 +9,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def state()->dict[str, str]:
     "A digest of each file that is made or changed here."
     files = [ROOT/'README.md', *(ROOT/'nbs').rglob('*'), *(ROOT/'mlkit').rglob('*')]
-    kept = [o for o in files if o.is_file() and not {'__pycache__', '.ipynb_checkpoints'} & set(o.parts)]
+    kept = [o for o in files if o.is_file() and not {'__pycache__', '.ipynb_checkpoints', '.mlkit'} & set(o.parts)]
     return {o.relative_to(ROOT).as_posix(): hashlib.sha256(o.read_bytes()).hexdigest() for o in kept}
 
 def sync()->None:
     "Bring everything generated up to date."
-    for command in ('nbdev-clean', 'nbdev-export'): subprocess.run([Path(sys.executable).parent/command], cwd=ROOT, check=True)
+    for o in ('nbdev-clean', 'nbdev-export'): subprocess.run([Path(sys.executable).parent/o], cwd=ROOT, check=True)
     readme.write(ROOT)
 
 def main(check:bool)->None:
@@ -23,6 +23,6 @@ def main(check:bool)->None:
     after = state()
     changed = sorted(o for o in before | after if before.get(o) != after.get(o))
     for o in changed: print('written' if o in after else 'removed', o)
-    if check and changed: sys.exit(f'{len(changed)} files were not in sync. They are now: look at the change and commit it.')
+    if check and changed: sys.exit(f'{len(changed)} files were not in sync. They are now: look at them and commit.')
 
 if __name__ == '__main__': main('--check' in sys.argv[1:])
