@@ -95,8 +95,9 @@ def as_key(
     "Check a metric's name; raises `TypeError` for what is no string and `ValueError` for a name that isn't allowed."
     if not isinstance(k, str): raise TypeError(f"A metric's name is a string, not {type(k).__name__}: {k!r}")
     if _CONTROL.search(k): raise ValueError(f"The metric's name {k!r} holds a control character: remove it")
-    if not k.strip(): raise ValueError(f"A metric's name can't be empty: {k!r}")
+    if not k: raise ValueError("A metric's name can't be empty: log(loss=...) or log({'loss': ...})")
     if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns such as _step")
+    if type(k) is not str: k = str.__str__(k)                   # np.str_, enums
     if k.isascii(): return k
     return unicodedata.normalize('NFC', k.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace'))
 
@@ -139,15 +140,20 @@ def jsonable(
     return getattr(v, '__qualname__', None) or repr(v)[:1000]
 
 # %% ../../nbs/core/05_values.ipynb #c033
+def _fresh(v:Any)->Any:
+    "Copy dicts and lists, so that changing the original later doesn't change the config; other values are shared."
+    if isinstance(v, dict): return {k: _fresh(o) for k,o in v.items()}
+    return [_fresh(o) for o in v] if type(v) is list else v
+
 def as_config(
     config:Any, # Mapping, `argparse.Namespace`, dataclass, or an object with `__dict__`; None is empty
 )->dict[str, Any]: # A new dict with the original values
     "The settings in `config` as a dict; raises `TypeError` for what holds none, such as a list."
     if config is None: return {}
-    if isinstance(config, Mapping): return {str(k): v for k,v in config.items()}
-    if hasattr(config, '__dataclass_fields__'): return {k: getattr(config, k) for k in config.__dataclass_fields__}
+    if isinstance(config, Mapping): return _fresh({str(k): v for k,v in config.items()})
+    if hasattr(config, '__dataclass_fields__'): return _fresh({k: getattr(config, k) for k in config.__dataclass_fields__})
     if hasattr(config, '__dict__') and not isinstance(config, type):
-        return {k: v for k,v in vars(config).items() if k[:1] != '_'}
+        return _fresh({k: v for k,v in vars(config).items() if k[:1] != '_'})
     raise TypeError(f"config is a dict (or argparse.Namespace, dataclass), not {type(config).__name__}: {config!r}")
 
 # %% ../../nbs/core/05_values.ipynb #c036

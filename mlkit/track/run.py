@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.files import Lock, append_line, dump_json, is_locked, load_json, mappable, write_atomic
 from ..core.values import EXACT, as_config, as_number, as_step, fetch, flatten, jsonable, mask_secrets, on_device
 from ..core.values import count as array_count
-from .history import PENDING, History, HistoryWriter, Segment, read_events
+from .history import PENDING, History, HistoryWriter, Segment, SegmentClosed, read_events
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,12 +122,12 @@ def summarize(
     chosen:Mapping[str, Any]|None=None, # What the user set; it wins
 )->dict[str, Any]: # Flat; system metrics are left out
     "One value for each metric of `history`."
-    out:dict[str, Any] = {}
+    out, parts = {}, history._parts() if rules else []
     for k, v in history.last().items():
         if k.startswith('sys/'): continue
         how = _rule(rules, k).get('summary') or 'last'
         if how == 'best': how = 'min' if str(_rule(rules, k).get('goal', '')).startswith('min') else 'max'
-        if how != 'none': out[k] = v if how == 'last' else _reduce(history.metric(k).value, how)
+        if how != 'none': out[k] = v if how == 'last' else _reduce(history._metric(parts, k).value, how)
     return {**out, **(chosen or {})}
 
 # %% ../../nbs/track/11_run.ipynb #c018
@@ -305,6 +305,7 @@ class _Faults(_Folder):
 
     def _lost(self, e:OSError, n:int, seg:Segment|None=None)->None:
         "Count `n` values that the disk refused, warn once, and try the disk again in a second."
+        if self._closed and seg is not None: raise self._over()
         with self._mutex:
             self.dropped += n
             if seg is not None: self._writer.abandon(seg)
@@ -400,7 +401,12 @@ class _Rows(_Extras):
         for k, w in waits.items(): self._owe(seg, at, keys.index(k), w)
 
     def _grow(self, seg:Segment, at:int)->None:
-        with self._mutex: seg.grow(at)
+        try:
+            with self._mutex: seg.grow(at)
+        except SegmentClosed: raise self._over() from None
+
+    def _over(self)->RuntimeError:
+        return RuntimeError(f'Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})')
 
     @property
     def rows(self)->int:
@@ -411,6 +417,11 @@ class _Rows(_Extras):
     def step(self)->int:
         "The step of the next row when none is given."
         return int(repr(self._steps)[6:-1])
+
+    @property
+    def resumed(self)->bool:
+        "Whether this goes on with an earlier run."
+        return self.session > 0
 
 # %% ../../nbs/track/11_run.ipynb #c038
 class _Log(_Rows):
@@ -439,6 +450,7 @@ class _Log(_Rows):
                 if at >= seg.end: self._grow(seg, at)
                 seg.pack(seg.buf, at, step, *values, t)
             except OSError as e: self._lost(e, len(metrics), seg)
+            except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
             if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
                 self._spent += self._now() - t
                 self._timed += 1
@@ -446,8 +458,8 @@ class _Log(_Rows):
 
     def _log(self, metrics:Any, step:Any, commit:bool|None, t:float)->None:
         "The general path of `log`: any values, new keys, held rows, errors with a name."
-        if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})")
-        if metrics is None: raise TypeError("log() needs metrics: log(loss=.3) or log({'loss': .3})")
+        if self._closed: raise self._over()
+        if metrics is None: metrics = {}                 # a bare `log()` writes what is held back
         if not isinstance(metrics, Mapping): raise TypeError(f"log() takes a dict of metrics, not {type(metrics).__name__}: {metrics!r}")
         row = flatten(metrics)
         if step is not None: step = as_step(step)
@@ -459,7 +471,7 @@ class _Log(_Rows):
                 if step is not None: self._steps = count(step)
                 return
             if not row: return
-            if step is None: step = next(self._steps)
+            if step is None: step = as_step(next(self._steps))
             else: self._steps = count(step + 1)
             self._begin(t)
             if t < self._retry: self.dropped += len(row)
@@ -543,8 +555,14 @@ class _Meta(_Log):
         status = 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
         text = ''.join(traceback.format_exception(type(e), e, e.__traceback__))[-20_000:]
         self._error = (status, self.rows)
-        self.update_meta(error=dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, time=self._now(), cell=cell))
+        error = dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, cell=cell)
+        self._try(lambda: self._event('error', **error))
+        self.update_meta(error=error)
         return status
+
+    def _end_status(self)->str:
+        "What an end that nobody asked for means: the last error's status, unless rows came after it."
+        return self._error[0] if self._error and self._error[1] == self.rows else 'finished'
 
 # %% ../../nbs/track/11_run.ipynb #c042
 class _View(_Meta):
@@ -642,7 +660,9 @@ class Run(_View):
             except Exception as e: self._warn(f'{getattr(fn, "__qualname__", fn)} failed at the end: {type(e).__name__}: {e}')
         self._closed, self._fast, now = True, {}, self._now()
         self.meta['status'] = status or ('failed' if exit_code else 'finished')
-        try: self._writer.close()
+        if self.meta['status'] == 'finished': self.meta['error'] = None                 # it was overcome; the events keep it
+        try:
+            with self._mutex: self._writer.close()
         except OSError as e: self._warn(f"the history can't be closed ({e}); what was logged stays readable")
         if self._held_lock is not None:
             self._try(lambda: self._end(now))
@@ -674,7 +694,7 @@ def _forked()->None:
 
 def _at_exit()->None:
     "At the interpreter's end: finish what is still running."
-    for run in list(_live): run.finish(run._error[0] if run._error and run._error[1] == run.rows else None)
+    for run in list(_live): run.finish(run._end_status())
 
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forked)
 atexit.register(_at_exit)
@@ -693,7 +713,7 @@ def attach(
 # %% ../../nbs/track/11_run.ipynb #c049
 class NullRun(RunBase):
     "A run that keeps nothing, for `mode='disabled'`: config and summary work in memory, the rest does nothing."
-    path, rows, dropped, step, dir = None, 0, 0, 0, ''
+    path, rows, dropped, step, dir, resumed = None, 0, 0, 0, '', False
     overhead = property(lambda self: dict(calls=0, us_per_call=0., seconds=0., share=0., bytes=0))
     def log(self, metrics:Mapping|None=None, step:Any=None, commit:bool|None=None, **kw:Any)->None: "Do nothing."
     def define_metric(self, name:str, *args:Any, **kw:Any)->None: "Do nothing."

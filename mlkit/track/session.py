@@ -192,6 +192,12 @@ def _hook()->None:
     shell = _shell()
     if shell is not None: shell.events.register('post_run_cell', _on_cell)
     _now.before, sys.excepthook = sys.excepthook, _on_exception
+    leave = sys.exit
+    def exit(status=None, /):
+        run = current()
+        if status not in (None, 0) and isinstance(run, Run): run.note_error(SystemExit(status))
+        leave(status)
+    if shell is None: sys.exit = exit
 
 # %% ../../nbs/track/18_session.ipynb #c030
 EVERY = 15. # Seconds between two samples of the system's metrics
@@ -324,13 +330,13 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         print(f'mlkit: {before.name} is superseded by {words(id)}, since its cell runs again', file=sys.stderr)
         return dict(supersedes=before.id, rerun_of=before.id)
     if reinit != 'create_new' and before.id != id:
-        before.finish()
-        print(f'mlkit: {before.name} is finished, since {words(id)} begins', file=sys.stderr)
+        before.finish(before._end_status())
+        print(f'mlkit: {before.name} is {before.status}, since {words(id)} begins', file=sys.stderr)
     return {}
 
 # %% ../../nbs/track/18_session.ipynb #c040
 def _need()->Run:
-    if _now.run is None: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
+    if _now.run is None or (_now.run.path is None and current() is None): raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
     return _now.run
 
 def log(
