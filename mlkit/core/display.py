@@ -15,6 +15,7 @@ import hashlib, math, re, shutil, sys, time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from textwrap import fill
 from typing import Any
 
 # %% ../../nbs/core/07_display.ipynb #c007
@@ -126,6 +127,7 @@ class Column:
         numbers = [v for v in self.values if isinstance(v, (int, float)) and not isinstance(v, bool)]
         if self.right is None: self.right = bool(numbers) and len(numbers) == sum(v is not None for v in self.values)
         if not self.texts: self.texts = [show_value(v) for v in self.values]
+        self.title, self.texts = _CONTROL.sub('·', self.title), [_CONTROL.sub('·', t) for t in self.texts]
 
 # %% ../../nbs/core/07_display.ipynb #c034
 COLOURS = dict(good='#2e9e5b', live='#2b7de0', bad='#d64545', warn='#c07a00', dim='#8a8f98', key='#7a5cc9')
@@ -176,9 +178,9 @@ backdrop-filter:blur(9px);border-bottom:1px solid rgba(128,136,150,.45)}
 #ID tbody tr+tr{border-top:1px solid rgba(128,136,150,.14)}
 #ID tbody tr:hover{background:rgba(43,125,224,.09)}
 #ID .n{text-align:right}
-#ID label{cursor:pointer;font:inherit;margin:0}
-#ID label+label{position:absolute;inset:0;display:none}
-#ID th::after{content:"";display:inline-block;width:.8em;margin-right:-.8em;text-align:center;opacity:.7}
+#ID label{cursor:pointer;font:inherit;margin:-4px -12px;padding:4px 12px;display:block}
+#ID label+label{position:absolute;inset:0;margin:0;display:none}
+#ID label:first-child::after{content:"";display:inline-block;width:.8em;margin-right:-.8em;text-align:center;opacity:.7}
 #ID b{font-weight:650}
 #ID p{margin:4px 2px;opacity:.72;font-size:12px}'''
 
@@ -189,7 +191,7 @@ def _sorter(uid:str, i:int, down:bool)->str:
     first = dn if down else up
     return (f'{up} tbody tr{{order:var(--c{i})}}{dn} tbody tr{{order:calc(9999999*var(--m{i},0) - var(--c{i}))}}'
         f'{first} th:nth-child({i+1}) label+label{{display:block}}'
-        f'{up} th:nth-child({i+1})::after{{content:"↑"}}{dn} th:nth-child({i+1})::after{{content:"↓"}}')
+        f'{up} th:nth-child({i+1}) label::after{{content:"↑"}}{dn} th:nth-child({i+1}) label::after{{content:"↓"}}')
 
 # %% ../../nbs/core/07_display.ipynb #c045
 def _ranks(columns:list[Column])->list[str]:
@@ -248,7 +250,7 @@ class Table:
         kept = _fitting(self.columns, width)
         left = len(self.columns) - len(kept)
         notes = [o for o in (self.note, f'{left} more column{"s"*(left > 1)} in a wider window' if left else '') if o]
-        return '\n'.join([_rich(kept, self.rows, width, terminal), *(['', *notes] if notes else [])])
+        return '\n'.join([_rich(kept, self.rows, width, terminal), *(['', *(fill(o, width or 1000) for o in notes)] if notes else [])])
 
     def html(self)->str:
         "The table as HTML; every text in it is escaped."

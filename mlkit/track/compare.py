@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # %% ../../nbs/track/13_compare.ipynb #c009
-_LOW = re.compile(r'(^|[^a-z])(\w*loss|\w*err(or)?s?|perplexity|ppl|mae|mse|rmse|mape|nll|bpc|bpb|bpd|wer|cer|ece|fid|kid|eer|brier|regret|'
-    r'latency|time|seconds|memory|mem)($|[^a-z])', re.I)
+_LOW = set('''error errors err perplexity ppl mae mse rmse mape nll bpc bpb bpd wer cer ece fid kid eer brier regret latency time seconds
+memory mem'''.split())
 
 def goal(
     metric:str, # A metric's name, or `summary.` and its name
@@ -45,7 +45,7 @@ def goal(
         rule = (r.meta.get('metrics') or {}).get(name) or {}
         said = str(rule.get('goal') or rule.get('summary') or '')
         if said[:3] in ('min', 'max'): return said[:3]
-    return 'min' if _LOW.search(name) else 'max'
+    return 'min' if any(w in _LOW or w.endswith('loss') for w in re.split('[^a-z]+', name.lower())) else 'max'
 
 # %% ../../nbs/track/13_compare.ipynb #c012
 def smoothed(
@@ -150,12 +150,17 @@ class Chart:
         return f"Chart of {self.ax.get_title(loc='left')}: {lines} line{'s'*(lines != 1)}; chart.save('chart.png') writes it"
 
 # %% ../../nbs/track/13_compare.ipynb #c026
+def _plain(text:str)->str:
+    "A text as matplotlib shows it as it is: `$` would begin a formula, and a leading `_` would hide a label."
+    return ' '*text.startswith('_') + show_value(text, 80).replace('$', r'\$')
+
+# %% ../../nbs/track/13_compare.ipynb #c028
 def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     "An empty chart in our style, or `ax` brought into it."
     from matplotlib.figure import Figure
     fig = ax.figure if ax is not None else Figure(figsize=size, layout='constrained')
     ax = ax if ax is not None else fig.subplots()
-    ax.set_title(title, loc='left', fontsize=11, fontweight='bold', color=_INK)
+    ax.set_title(_plain(title), loc='left', fontsize=11, fontweight='bold', color=_INK)
     ax.spines[['top', 'right', 'left']].set_visible(False)
     ax.spines['bottom'].set_color(_FAINT)
     ax.grid(axis='y', color=_FAINT, alpha=.45, linewidth=.8)
@@ -164,14 +169,14 @@ def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     ax.set_axisbelow(True)
     return Chart(fig, ax)
 
-# %% ../../nbs/track/13_compare.ipynb #c027
+# %% ../../nbs/track/13_compare.ipynb #c029
 def _colours(n:int)->list[Any]:
     "`n` colours: distinct ones for a few lines, a gradient for many."
     if n <= len(PALETTE): return PALETTE[:n]
     from matplotlib import colormaps
     return [colormaps['viridis'](.95*i/(n - 1)) for i in range(n)]
 
-# %% ../../nbs/track/13_compare.ipynb #c030
+# %% ../../nbs/track/13_compare.ipynb #c032
 def changing(
     rows:Sequence[dict[str, Any]], # Rows of `flat`
     prefix:str='config.', # Only names that begin so
@@ -188,36 +193,36 @@ def labels(
     rows = [flat(r) for r in runs]
     names = changing(rows)[:most]
     def one(row): return ' '.join(f'{k.rpartition(".")[2]}={show_value(row[k], 12)}' for k in names if row.get(k) is not None)
-    return [f'{show_value(row["name"], 24)}  {one(row)}'.strip() for row in rows]
+    return [f'{show_value(row["name"], 24)}  {one(row)}'.rstrip() for row in rows]
 
-# %% ../../nbs/track/13_compare.ipynb #c033
+# %% ../../nbs/track/13_compare.ipynb #c035
 def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)->None:
     "Draw one curve."
     import numpy as np
     fine, width = np.where(np.isfinite(y), y, np.nan), 1. if thin else 1.7
     if smooth: ax.plot(*minmax(x, fine), color=colour, alpha=.22, linewidth=.9)
     dot = dict(marker='o', markersize=4) if len(x) == 1 else {}
-    ax.plot(*minmax(x, smoothed(y, smooth)), color=colour, linewidth=width, label=label, solid_capstyle='round', **dot)
+    ax.plot(*minmax(x, smoothed(y, smooth)), color=colour, linewidth=width, label=_plain(label), solid_capstyle='round', **dot)
     bad = x[~np.isfinite(y)]
     if not len(bad): return
     _, first = np.unique(np.floor(100*(bad - x[0])/max(x[-1] - x[0], 1e-9)), return_index=True)
     ax.plot(bad[first], 0*first, 'x', color=colour, markersize=5, transform=ax.get_xaxis_transform(), clip_on=False)
 
-# %% ../../nbs/track/13_compare.ipynb #c034
+# %% ../../nbs/track/13_compare.ipynb #c036
 def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
     "Draw the mean of `curves` and the range around it."
     x, mean, low, high = band(curves)
     if smooth: mean = band([(x, smoothed(y, smooth)) for x, y in curves])[1]
     ax.fill_between(x, low, high, color=colour, alpha=.15, linewidth=0)
-    ax.plot(x, mean, color=colour, linewidth=1.9, label=label)
+    ax.plot(x, mean, color=colour, linewidth=1.9, label=_plain(label))
 
-# %% ../../nbs/track/13_compare.ipynb #c035
+# %% ../../nbs/track/13_compare.ipynb #c037
 def _axis(ax:Any, x:str)->None:
     "Label the x axis: times in the unit that fits, large steps as 20k."
     from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
     most = ax.dataLim.x1
     unit, name = next((u, n) for u, n in ((86400, 'days'), (3600, 'hours'), (60, 'minutes'), (1, 'seconds')) if most >= 3*u or u == 1)
-    ax.set_xlabel(f'{name} since the start' if x == 'time' else x, fontsize=9)
+    ax.set_xlabel(f'{name} since the start' if x == 'time' else _plain(x), fontsize=9)
     if x == 'time': ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f'{v/unit:g}'))
     elif most < 10_000 and ax.get_xscale() == 'linear' and all((line.get_xdata() % 1 == 0).all() for line in ax.get_lines()):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -230,7 +235,7 @@ def _legend(ax:Any, most:int=20)->None:
     if len(lines) > 1 or names[:1] != ['']:
         ax.legend(lines, names, loc='upper left', bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8.5, labelcolor=_INK, handlelength=1.4)
 
-# %% ../../nbs/track/13_compare.ipynb #c037
+# %% ../../nbs/track/13_compare.ipynb #c039
 MOST = 200 # Runs in one chart; more can't be told apart
 
 def plot(
@@ -254,13 +259,14 @@ def plot(
     chart = _canvas(metric, ax)
     if group is None: _lines(chart.ax, runs, metric, x, smooth)
     else: _groups(chart.ax, runs, metric, x, smooth, group)
-    if logx: chart.ax.set_xscale('log')
-    if logy: chart.ax.set_yscale('log')
+    near = chart.ax.dataLim
+    if logx and near.minposx < float('inf'): chart.ax.set_xscale('log')    # without positive values there is no such axis
+    if logy and near.minposy < float('inf'): chart.ax.set_yscale('log')
     _axis(chart.ax, x)
     _legend(chart.ax)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c038
+# %% ../../nbs/track/13_compare.ipynb #c040
 def _lines(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float)->None:
     "A line for each run."
     for r, colour, label in zip(runs, _colours(len(runs)), labels(runs), strict=True):
@@ -276,7 +282,7 @@ def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group
     for (value, rs), colour in zip(found.items(), _colours(len(found)), strict=True):
         _band(ax, [curve(r, metric, x) for r in rs], colour, f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})', smooth)
 
-# %% ../../nbs/track/13_compare.ipynb #c048
+# %% ../../nbs/track/13_compare.ipynb #c050
 def _scale(values:list)->tuple[list, list[tuple[float, str]]]: # Positions from 0 to 1, None where missing; ticks with their texts
     "Where `values` stand on a vertical axis."
     import numpy as np
@@ -294,7 +300,7 @@ def _scale(values:list)->tuple[list, list[tuple[float, str]]]: # Positions from 
     marks = few if len(few) <= 6 else [10**v for v in np.linspace(lo, hi, 5)] if log else list(np.linspace(lo, hi, 5))
     return [None if v is None or not np.isfinite(v) else place(v) for v in values], [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
 
-# %% ../../nbs/track/13_compare.ipynb #c050
+# %% ../../nbs/track/13_compare.ipynb #c052
 def parallel(
     runs:Sequence[RunRecord], # What to draw; of more than `MOST` the first
     *names:str, # Settings and metrics, short where it is clear; the last gives the colour
@@ -313,7 +319,7 @@ def parallel(
     _parallel(chart.ax, lines, [ticks for _, ticks in axes], names)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c051
+# %% ../../nbs/track/13_compare.ipynb #c053
 def _parallel(ax:Any, lines:list[list[float]], ticks:list, names:Sequence[str])->None:
     "Draw `lines`, the best last, over vertical axes with `ticks`."
     import numpy as np
@@ -328,14 +334,14 @@ def _parallel(ax:Any, lines:list[list[float]], ticks:list, names:Sequence[str])-
     for i, marks in enumerate(ticks):
         ax.axvline(i, color=_INK, linewidth=.9)
         x, side = (i + .03, 'left') if i == len(ticks) - 1 else (i - .03, 'right')
-        for y, text in marks: ax.text(x, y, text, ha=side, va='center', fontsize=8, color=_INK, path_effects=halo)
-    ax.set_xticks(range(len(names)), names, fontsize=9.5, fontweight='bold')
+        for y, text in marks: ax.text(x, y, _plain(text), ha=side, va='center', fontsize=8, color=_INK, path_effects=halo)
+    ax.set_xticks(range(len(names)), [_plain(n) for n in names], fontsize=9.5, fontweight='bold')
     ax.set_yticks([])
     ax.grid(visible=False)
     ax.spines['bottom'].set_visible(False)
     ax.set(xlim=(-.35, len(names) - .7), ylim=(-.06, 1.06))
 
-# %% ../../nbs/track/13_compare.ipynb #c056
+# %% ../../nbs/track/13_compare.ipynb #c058
 def changes(
     a:dict[str, Any], # One side
     b:dict[str, Any], # The other
@@ -343,7 +349,7 @@ def changes(
     "What differs between the flat dicts `a` and `b`."
     return {k: (a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if repr(a.get(k)) != repr(b.get(k))}
 
-# %% ../../nbs/track/13_compare.ipynb #c059
+# %% ../../nbs/track/13_compare.ipynb #c061
 LARGEST = 500_000 # Bytes of a file that diff still reads
 
 def sources(
@@ -362,17 +368,17 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c060
+# %% ../../nbs/track/13_compare.ipynb #c062
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
     old, new, out = sources(a), sources(b), []
     if not old or not new: return ''
     for name in dict.fromkeys([*old, *new]):
         one, two = (o.get(name, '').splitlines() for o in (old, new))
-        out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='', n=2)
+        out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
 
-# %% ../../nbs/track/13_compare.ipynb #c062
+# %% ../../nbs/track/13_compare.ipynb #c064
 def _environment(r:RunRecord)->dict:
     try: env = load_json((r.path/'env.json').read_bytes())
     except (OSError, ValueError): return {}
@@ -387,7 +393,7 @@ def _origin(r:RunRecord)->dict[str, Any]:
     "Which version of the code the run `r` came from."
     return {k: v for k,v in (r.meta.get('code') or {}).items() if k in ('commit', 'branch', 'dirty', 'entry', 'argv', 'cwd')}
 
-# %% ../../nbs/track/13_compare.ipynb #c063
+# %% ../../nbs/track/13_compare.ipynb #c065
 @dataclass(repr=False)
 class Diff:
     "What differs between the runs `a` and `b`; each part maps a name to the two values."
@@ -416,7 +422,7 @@ class Diff:
         code = f'<h4 style="margin:10px 0 2px">code</h4>{_coloured(self.code)}' if self.code else ''
         return f'<p>{escape(_headline(self))}</p>{parts}{code}'
 
-# %% ../../nbs/track/13_compare.ipynb #c065
+# %% ../../nbs/track/13_compare.ipynb #c067
 def _headline(d:Diff)->str:
     a, b = (f'{show_value(r.name)} ({r.status}{", " + r.id if d.a.name == d.b.name else ""})' for r in (d.a, d.b))
     return f'{a} → {b}' + ('' if d else ': no difference')
@@ -443,7 +449,7 @@ def _coloured(code:str)->str:
     lines = '\n'.join(one(line) for line in code.splitlines())
     return f'<pre style="font-size:12px;line-height:1.45;max-height:30em;overflow:auto">{lines}</pre>'
 
-# %% ../../nbs/track/13_compare.ipynb #c066
+# %% ../../nbs/track/13_compare.ipynb #c068
 def diff(
     a:Any, # A run: its id, name, or record
     b:Any, # Another run

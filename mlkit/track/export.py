@@ -21,7 +21,7 @@ from ..core.extras import need
 from ..core.files import append_line, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from .history import PENDING, HistoryWriter, read_segment
-from .record import RunRecord, flat
+from .record import RunRecord, checked, flat
 
 # %% ../../nbs/track/14_export.ipynb #c009
 class Block(NamedTuple):
@@ -64,10 +64,7 @@ def _write_block(folder:Path, b:Block)->None:
     if seg is None: return
     kept = zip(b.cols.values(), whole, strict=True)
     cols = [vs if w else [owed if v is None else float(v) for v in vs] for vs, w in kept]
-    for row in zip(b.step, *cols, b.time, strict=True):
-        i = next(seg.slots)
-        if i >= seg.end: seg.grow(i)
-        seg.pack(seg.buf, seg.start + i*seg.size, *row)
+    for step, t, *values in zip(b.step, b.time, *cols, strict=True): seg.write(step, values, t)
     writer.close()
 
 # %% ../../nbs/track/14_export.ipynb #c016
@@ -216,18 +213,14 @@ def _read_parquet(path:Path)->list[dict[str, Any]]:
     return _from_tables(rows, zip(*(long[k] for k in _LONG[:-1]), values, strict=True))
 
 # %% ../../nbs/track/14_export.ipynb #c040
-_TEXT, _TIMES = ('name', 'notes', 'group', 'job_type', 'status'), ('started', 'ended')
-_DICTS = ('config', 'summary', 'metrics', 'host', 'code', 'hardware', 'error', 'links')
+_KNOWN = '''name notes group job_type status started ended tags resumes rows dropped config summary metrics host code hardware error
+links'''.split()
 
 def _clean(meta:dict[str, Any])->dict[str, Any]:
     "The known fields of a run.json, each of its type."
-    out:dict[str, Any] = {k: str(meta[k]) for k in _TEXT if meta.get(k) is not None}
-    out |= {k: float(meta[k]) for k in _TIMES if meta.get(k) is not None}
-    out |= {k: meta[k] for k in _DICTS if isinstance(meta.get(k), dict)}
-    out |= {k: [o for o in meta.get(k) or () if isinstance(o, kind)] for k, kind in (('tags', str), ('resumes', dict))}
-    out |= {k: int(meta[k]) for k in ('rows', 'dropped') if isinstance(meta.get(k), int)}
+    out = {k: v for k, v in checked(meta).items() if k in _KNOWN}
     if out.get('status', 'running') == 'running': out['status'] = 'interrupted'
-    return dict(format=1, notes='', config={}, summary={}, archived=meta.get('archived') is True) | out
+    return dict(format=1, notes='', tags=[], config={}, summary={}, archived=meta.get('archived') is True) | out
 
 # %% ../../nbs/track/14_export.ipynb #c042
 def _inside(root:Path, name:str)->Path:

@@ -1,0 +1,199 @@
+"Charts lose no spike, work without a display and for any data; diff lists what differs and nothing else."
+import json, math, subprocess, sys, warnings
+
+import numpy as np
+import pytest
+from conftest import clean_env
+from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
+
+import mlkit
+from mlkit.core.files import append_line
+from mlkit.track.compare import MOST, band, changes, curve, goal, smoothed
+from mlkit.track.record import RunRecord
+
+def run_with(values, project='p', key='v', **kw):
+    "A finished run that logged `values`."
+    with mlkit.init(project, **kw) as run:
+        for v in values: run.log({key: v})
+    return RunRecord(run.path)
+
+def drawn(chart): return [line.get_ydata() for line in chart.ax.get_lines()]
+
+# --- curves
+
+def test_one_spike_in_a_million_is_drawn(store):
+    "A single bad step among 1,000,000 is in the picture, alone, smoothed (as raw line) and in a band."
+    values = np.zeros(1_000_000)
+    values[765_432], values[12_345] = 50, -7
+    with mlkit.init('p') as run: log(run, values)
+    r = RunRecord(run.path)
+    for kw in (dict(), dict(smooth=.99), dict(x='time')):
+        lines = drawn(mlkit.plot([r], 'v', **kw))
+        assert max(map(np.nanmax, lines)) == 50 and min(map(np.nanmin, lines)) == -7
+        assert all(len(y) <= 1600 for y in lines)
+    low, high = band([curve(r, 'v')])[2:]
+    assert high.max() == 50 and low.min() == -7 and len(high) == 400
+
+def log(run, values):
+    for v in values.tolist(): run.log(v=v)
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(hnp.arrays(float, st.integers(1, 3000), elements=st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])), st.integers(1, 500))
+def test_band_keeps_the_extremes(y, n):
+    "Whatever the data, the band of a run reaches its smallest and largest finite value, and the mean lies between."
+    x = np.arange(len(y), dtype=float)
+    _, mean, low, high = band([(x, y)], n)
+    fine = y[np.isfinite(y)]
+    if len(fine): assert np.nanmin(low) == fine.min() and np.nanmax(high) == fine.max()
+    else: assert np.isnan(mean).all() and np.isnan(low).all()
+    ok = ~np.isnan(low)
+    assert (mean[ok] >= low[ok] - 1e-6*abs(low[ok]) - 1e-9).all() and (mean[ok] <= high[ok] + 1e-6*abs(high[ok]) + 1e-9).all()
+
+@given(hnp.arrays(float, st.integers(1, 200), elements=st.floats(-1e3, 1e3)), st.floats(0, .999))
+def test_smoothing_is_the_debiased_average(y, w):
+    "The moving average equals its definition, stays within the data, and leaves constants alone."
+    got, m, total = smoothed(y, w), 0., 0.
+    for i, v in enumerate(y):
+        m, total = w*m + (1 - w)*v, w*total + (1 - w)
+        assert math.isclose(got[i], m/total, rel_tol=1e-6, abs_tol=1e-6)
+    assert np.allclose(smoothed(np.full(50, 3.), w), 3)
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_leaves_a_gap_and_a_mark(store, bad):
+    "NaN and infinities neither vanish nor stretch the axis."
+    r = run_with([1, 2, bad, 4, 5])
+    chart = mlkit.plot([r], 'v')
+    line, marks = chart.ax.get_lines()
+    assert np.isnan(line.get_ydata()[2]) and marks.get_xdata().tolist() == [2] and np.isfinite(chart.ax.get_ylim()).all()
+    assert chart._repr_png_()[0][:4] == b'\x89PNG'
+
+@pytest.mark.parametrize('values', [[1.], [math.nan], [math.nan]*3, [0, 0, 0], [-1, 1], [1e300, -1e300], [2**60, 1], [1e-300]], ids=str)
+@pytest.mark.parametrize('kw', [dict(), dict(logy=True), dict(logx=True, logy=True), dict(smooth=.9), dict(group='i'), dict(x='time')], ids=str)
+def test_any_values_in_any_way(store, values, kw):
+    "Charts of odd data are drawn without an error or a warning."
+    runs = [run_with(values, config=dict(i=i)) for i in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert mlkit.plot(runs, 'v', **kw)._repr_png_()[0][:4] == b'\x89PNG'
+
+def test_x_axes(store):
+    "Over an epoch that another call logged, over time, and as define_metric said."
+    with mlkit.init('p') as run:
+        run.define_metric('acc', step_metric='epoch')
+        for i in range(10):
+            run.log(loss=1/(i + 1))
+            if i % 5 == 4: run.log(epoch=i//5), run.log(acc=i/10)
+    r = RunRecord(run.path)
+    x, y = curve(r, 'acc', 'epoch')
+    assert x.tolist() == [0, 1] and y.tolist() == [.4, .9]
+    assert mlkit.plot([r], 'acc').ax.get_xlabel() == 'epoch' and mlkit.plot([r], 'loss').ax.get_xlabel() == 'step'
+    assert 'since the start' in mlkit.plot([r], 'loss', 'time').ax.get_xlabel()
+    with pytest.raises(ValueError, match='No .epok. here; did you mean epoch'): mlkit.plot([r], 'loss', 'epok')
+    with pytest.raises(ValueError, match='from 0 to below 1'): mlkit.plot([r], 'loss', smooth=1)
+
+def test_steps_that_go_back(store):
+    "Rows logged out of order are drawn in the order of their steps."
+    with mlkit.init('p') as run:
+        for step in (3, 1, 2, 1): run.log(dict(v=float(step)), step=step)
+    x, y = curve(RunRecord(run.path), 'v')
+    assert x.tolist() == [1, 1, 2, 3] and y.tolist() == [1, 1, 2, 3]
+
+def test_200_runs_and_more(store):
+    "A chart of many runs is drawn, with a legend that stays short."
+    runs = [run_with([i, i + 1], config=dict(i=i)) for i in range(MOST + 5)]
+    chart = mlkit.plot(runs, 'v')
+    legend = [t.get_text() for t in chart.ax.get_legend().get_texts()]
+    assert len(drawn(chart)) == MOST and len(legend) == 20 and 'more' in legend[-1]
+    assert len(drawn(mlkit.parallel(runs, 'i', 'v'))) == MOST + 2
+
+def test_names_are_shown_as_they_are(store):
+    "A dollar begins no formula, an underscore hides no label."
+    runs = [run_with([1, 2], name=name, key='cost $x') for name in ('_hidden', 'a$b', '$\\bad{$', 'ünïcode')]
+    chart = mlkit.plot(runs, 'cost $x', group='name')
+    assert len(chart.ax.get_legend().get_texts()) == 4 and chart._repr_png_()
+    assert mlkit.parallel(runs, 'name', 'cost $x')._repr_png_() and mlkit.plot(runs, 'cost $x')._repr_png_()
+
+def test_nothing_global_is_touched(store, script):
+    "No pyplot, no chosen backend, no display: the chart is a picture all the same."
+    run_with([1, 2, 3])
+    r = script("""
+        import sys, mlkit
+        chart = mlkit.runs('p').plot('v')
+        assert chart._repr_png_()[0][:4] == b'\\x89PNG'
+        print(chart.save('v.svg'), 'matplotlib.pyplot' in sys.modules)
+        """, ok=True, DISPLAY='', MPLBACKEND='TkAgg')
+    assert r.out.split() == ['v.svg', 'False']
+
+def test_in_axes_of_your_own(store):
+    "`ax` draws into a figure that is already there."
+    from matplotlib.figure import Figure
+    r = run_with([1, 2, 3])
+    fig = Figure()
+    a, b = fig.subplots(1, 2)
+    assert mlkit.plot([r], 'v', ax=a).fig is fig and mlkit.runs('p').plot('v', ax=b).ax is b
+
+def test_superseded_rows_are_not_drawn(store):
+    "After a resume at an earlier step the abandoned branch is left out."
+    with mlkit.init('p', id='x') as run:
+        for i in range(10): run.log(dict(v=1.), step=i)
+    with mlkit.init('p', id='x', resume='must') as run:
+        for i in range(5, 8): run.log(dict(v=2.), step=i)
+    assert curve(RunRecord(run.path), 'v')[1].tolist() == [1.]*5 + [2.]*3
+
+@pytest.mark.parametrize('name,way', [('loss', 'min'), ('val_loss', 'min'), ('train/loss', 'min'), ('error', 'min'), ('top5_err', 'min'), ('perplexity', 'min'),
+    ('rmse', 'min'), ('val/mae', 'min'), ('MSE', 'min'), ('wer', 'min'), ('time', 'min'), ('acc', 'max'), ('f1', 'max'), ('reward', 'max'),
+    ('glossary', 'max'), ('answer', 'max'), ('terror_recall', 'max'), ('throughput', 'max'), ('times_won', 'max')])
+def test_which_way_is_better(name, way):
+    assert goal(name) == way
+
+# --- diff
+
+def test_diff_lists_what_differs_and_nothing_else(store):
+    a, b = run_with([.5], config=dict(lr=.1, opt=dict(name='adam'), same=1)), run_with([.7], config=dict(lr=.2, opt=dict(name='sgd'), same=1, new=None))
+    for r, source in ((a, 'x = 1'), (b, 'x = 2')):
+        (r.path/'code').mkdir(exist_ok=True)
+        append_line(r.path/'code'/'cells.jsonl', dict(n=1, source=source))
+        append_line(r.path/'code'/'cells.jsonl', dict(n=2, source='print(x)'))
+        (r.path/'env.json').write_text(json.dumps(dict(packages=dict(numpy='2.0', torch='2.6' if r is a else '2.7'))))
+    d = mlkit.diff(a.id, b.id)
+    assert d.config == {'lr': (.1, .2), 'opt.name': ('adam', 'sgd')} and d.metrics == {'v': (.5, .7)} and d.packages == {'torch': ('2.6', '2.7')}
+    assert '-x = 1' in d.code and '+x = 2' in d.code and 'print' in d.code and not d.hardware
+    text = repr(d)
+    assert '+0.2 (+40.0 %)' in text and 'same' not in text and 'numpy' not in text
+
+def test_diff_of_the_same_run_is_empty(store):
+    r = run_with([math.nan, math.nan], config=dict(x=math.nan))
+    d = mlkit.diff(r, r)
+    assert not d and 'no difference' in repr(d) and 'no difference' in d._repr_html_()
+
+def test_diff_without_anything_captured(store):
+    "Runs without code, environment or hardware are compared by what they have."
+    a, b = run_with([1]), run_with([2])
+    for name in ('env.json', 'code'):
+        for r in (a, b): subprocess.run(['rm', '-rf', str(r.path/name)], check=True)
+    assert mlkit.diff(a, b).metrics == {'v': (1, 2)} and not mlkit.diff(a, b).code
+
+def test_diff_survives_odd_files(store):
+    "Binary, huge and torn files in code/ and env.json don't stop the comparison."
+    a, b = run_with([1]), run_with([2])
+    (a.path/'code').mkdir(exist_ok=True)
+    (a.path/'code'/'model.bin').write_bytes(b'\0\1\2'*100)
+    (a.path/'code'/'big.py').write_text('x'*600_000)
+    (a.path/'code'/'latin.py').write_bytes('é = 1'.encode('latin1'))
+    (a.path/'code'/'cells.jsonl').write_text('{"n": 1, "source": "x"}\n{torn')
+    (a.path/'env.json').write_text('[1, 2')
+    mlkit.diff(a, b)._repr_html_(), repr(mlkit.diff(a, a)), repr(mlkit.diff(b, a))
+
+@given(st.dictionaries(st.text(max_size=3), st.one_of(st.integers(), st.text(max_size=3), st.floats(), st.none())),
+    st.dictionaries(st.text(max_size=3), st.one_of(st.integers(), st.text(max_size=3), st.floats(), st.none())))
+def test_changes_are_symmetric(a, b):
+    "Swapping the sides swaps the values; what is equal on both sides is left out."
+    there, back = changes(a, b), changes(b, a)
+    assert set(there) == set(back) and all(repr(back[k]) == repr(v[::-1]) for k, v in there.items())
+    assert changes(a, a) == {} and all(repr(x) != repr(y) for x, y in there.values())
+
+def test_a_chart_of_nothing_says_so(store):
+    with pytest.raises(LookupError, match='No runs in'): mlkit.runs('p').plot('v')
+    with mlkit.init('p'): pass
+    with pytest.raises(ValueError, match="No 'v' here"): mlkit.runs('p').plot('v')

@@ -1,0 +1,227 @@
+"Filters read hostile text safely, lists are live and whole, references find one run or say why not, nothing leaves the store."
+import json, math, os
+
+import pytest
+from conftest import until
+from hypothesis import given, strategies as st
+
+import mlkit
+from mlkit.core.query import QueryError, parse, resolve
+from mlkit.track.record import RunNotFound, RunRecord, find_record, records
+
+# --- the condition language
+
+NAMES = ['a', 'b', 'c']
+numbers = st.one_of(st.integers(-5, 5), st.floats(-3, 3).map(lambda v: round(v, 2)))
+atoms = st.one_of(st.sampled_from(NAMES), numbers.map(lambda v: f'({v!r})'))
+terms = st.recursive(atoms, lambda t: st.builds('({} {} {})'.format, t, st.sampled_from('+-*'), t), max_leaves=4)
+compared = st.builds('{} {} {}'.format, terms, st.sampled_from(['<', '<=', '>', '>=', '==', '!=']), terms)
+chained = st.builds('{} < {} <= {}'.format, terms, terms, terms)
+conditions = st.recursive(compared | chained, lambda c: st.one_of(st.builds('({} and {})'.format, c, c), st.builds('({} or {})'.format, c, c),
+    c.map('(not {})'.format)), max_leaves=6)
+
+@given(conditions, st.fixed_dictionaries({k: numbers for k in NAMES}))
+def test_conditions_mean_what_python_means(text, values):
+    "Where nothing is missing, a condition is what Python would make of it."
+    assert parse(text)(values.get) == bool(eval(text, {}, values))
+
+@given(conditions, st.dictionaries(st.sampled_from(NAMES), st.one_of(numbers, st.none(), st.text(max_size=3), st.just(math.nan))))
+def test_conditions_never_fail_on_values(text, values):
+    "Missing values, texts and NaN give an answer, not an error."
+    assert parse(text)(values.get) in (True, False)
+
+@given(st.text(max_size=60) | st.text(alphabet='abc.()[]\'"`<>=!+-*/%&|~,:{}lambda import_ 019', max_size=60))
+def test_any_text_is_read_or_refused(text):
+    "Random text is a condition or a QueryError, and evaluating it does nothing but answer."
+    try: q = parse(text)
+    except QueryError: return
+    assert q(lambda name: None) in (True, False)
+
+@pytest.mark.parametrize('text', ["__import__('os').system('x')", 'open("x")', '(lambda: 1)()', '[x for x in a]', 'a.format(b)', "f'{a}'", 'a if b else c',
+    'a := 1', '().__class__.__bases__', "getattr(a, 'b')", '*a', 'await a', 'a[0]', 'a[1:2]', 'a | b', 'a & b', '~a', 'print', '1j', "b'x'", '...'])
+def test_what_is_no_condition_does_not_run(text, monkeypatch):
+    "Code is refused when it is read; a bare name is a name, whatever Python calls it."
+    monkeypatch.setattr(os, 'system', lambda *a: pytest.fail('executed'))
+    if text == 'print': assert parse(text)(lambda name: None) is False
+    else:
+        with pytest.raises(QueryError): parse(text)
+
+@pytest.mark.parametrize('text', ['(' * 500 + '1' + ')' * 500, 'not ' * 450 + 'a', '-' * 1500 + '1', 'a' * 5000, '9**9**9**9 > 1', "'x' * 99999999 == a"])
+def test_hostile_sizes_are_cheap(text):
+    "Deep nesting, long text and huge powers are refused or answered at once."
+    try: parse(text)(lambda name: 1)
+    except QueryError: pass
+
+@given(st.lists(st.sampled_from(['name', 'config.lr', 'summary.lr', 'config.opt.lr', 'summary.train/loss', 'config.loss']), unique=True), st.sampled_from(
+    ['name', 'lr', 'loss', 'config.lr', 'train/loss', 'opt.lr', 'nothing']))
+def test_a_name_means_one_thing_or_is_refused(known, name):
+    "What resolve returns is known and ends with the name; an ambiguous name is never guessed."
+    try: full = resolve(name, known)
+    except QueryError as e:
+        assert 'ambiguous' not in str(e) or sum(k.endswith(name) for k in known) > 1
+        return
+    assert full in known and full.endswith(name)
+    assert full == name or sum(k.partition('.')[2] == name for k in known) <= 1
+
+@pytest.mark.parametrize('op', ['<', '<=', '>', '>=', '==', '!=', 'in', 'not in'])
+def test_missing_compares_false(op):
+    "A run without the value is in no comparison, whichever way it is written."
+    assert not parse(f'a {op} b')({'b': 1}.get) and not parse(f'a {op} b')({}.get)
+
+# --- lists
+
+def make(project='p', n=3, **kw):
+    out = []
+    for i in range(n):
+        with mlkit.init(project, config=dict(lr=10.**-i, i=i), **kw) as run: run.log(acc=i/10)
+        out.append(run)
+    return out
+
+def test_lists_are_live(store):
+    "A collection that was made before its runs, its filter and its order show them."
+    found = mlkit.runs('p')
+    best = found.where('acc > 0.1').sort('acc', ascending=False)
+    assert len(found) == 0 and len(best) == 0
+    made = make()
+    assert [r.id for r in found] == [r.id for r in reversed(made)] and [r.config.i for r in best] == [2]
+    mlkit.delete(made[2].id)
+    assert len(found) == 2 and len(best) == 0
+
+def test_running_crashed_finished(store, script):
+    "The list tells the truth about a run of another process, live, killed and finished."
+    p = script.start("import mlkit, time\nrun = mlkit.init('p', 'x')\nrun.log(acc=.5)\ntime.sleep(60)")
+    r = until(lambda: next((r for r in mlkit.runs('p') if r.metrics), None))
+    assert r.status == 'running' and r.summary == {'acc': .5} and mlkit.runs('p').rows[0]['status'] == 'running'
+    p.kill()
+    p.wait()
+    assert r.status == 'crashed' and mlkit.runs('p').where("status == 'crashed'")[0] == r
+    assert r.ended == r.metric('acc').time[-1] and r.duration < 60
+
+def test_a_damaged_run_does_not_hide_the_others(store):
+    "A torn run.json and damaged segments leave the list readable and show up in it."
+    made = make()
+    (made[0].path/'run.json').write_text('{"id": ')
+    next((made[1].path/'history').glob('*.npy')).write_bytes(b'nonsense')
+    (store/'p'/'empty').mkdir()
+    (store/'p'/'file').write_text('x')
+    found = mlkit.runs('p')
+    assert len(found) == 3 and {r.status for r in found} == {'finished', 'unreadable'}
+    assert 'unreadable' in repr(found) and len(found.df) == 3 and found._repr_html_()
+
+@pytest.mark.parametrize('field', ['config', 'summary', 'metrics', 'host', 'code', 'tags', 'links', 'name', 'started', 'ended', 'resumes', 'error', 'hardware'])
+@pytest.mark.parametrize('value', [None, 'text', 3, [1], {'a': [1]}], ids=str)
+def test_odd_run_json(store, field, value):
+    "A field of another type, written by hand or by another version, breaks neither lists nor pages."
+    run, = make(n=1)
+    meta = json.loads((run.path/'run.json').read_text())
+    (run.path/'run.json').write_text(json.dumps({**meta, field: value}))
+    found = mlkit.runs('p')
+    repr(found), found._repr_html_(), repr(found[0]), found[0]._repr_html_(), found.df
+
+def test_table_of_many(store):
+    "The table shows 50 runs and says how many there are."
+    for i in range(60):
+        path = store/'p'/f'20260101-0000{i:02}-a-b'
+        path.mkdir(parents=True)
+        (path/'run.json').write_text(json.dumps(dict(id=path.name, name=f'r{i}', status='finished', started=1e9 + i, ended=1e9 + i + 1, summary=dict(acc=i))))
+    text = repr(mlkit.runs('p'))
+    assert '50 of 60 runs' in text and 'r59' in text and 'r9 ' not in text
+    assert mlkit.runs('p').best('acc').name == 'r59' and mlkit.runs('p').latest().name == 'r59'
+
+def test_table_fits_the_terminal(store):
+    "No line is wider than the window, and the name and the status are always there."
+    make(n=4)
+    for width in (30, 60, 100, 200):
+        lines = mlkit.runs('p').table().text(width, colour=False).splitlines()
+        assert all(len(o) <= width for o in lines) and lines[0].split()[:2] == ['name', 'status']
+
+def test_sort_and_best(store):
+    "Runs without a value come last both ways; NaN is never best; define_metric decides which way is up."
+    for v in (.5, math.nan, .9, None):
+        with mlkit.init('p', config={'v': v}) as run:
+            run.define_metric('score', goal='minimize')
+            if v is not None: run.log(score=v, acc=v)
+    found = mlkit.runs('p')
+    for ascending in (True, False): assert [r.summary.get('acc') for r in found.sort('acc', ascending)][:2] == sorted((.5, .9), reverse=not ascending)
+    assert found.best('acc').config.v == .9 and found.best('score').config.v == .5 and found.best('score', 'max').config.v == .9
+    with pytest.raises(ValueError, match="choose from: 'max', 'min'"): found.best('acc', 'most')
+
+def test_group_by_anything(store):
+    "Groups partition the runs: numbers, texts, lists, and those without a value."
+    for v in (1, 1, 'a', [1, 2], None): make(n=1, group=v if isinstance(v, str) else None, notes=str(v))
+    groups = mlkit.runs('p').group_by('notes')
+    assert sum(map(len, groups.values())) == 5 and len(groups['1']) == 2
+    assert set(mlkit.runs('p').group_by('group')) == {'a', None}
+    assert [len(g) for g in mlkit.runs('p').group_by('tags').values()] == [5]
+
+# --- references
+
+def test_references(store):
+    "Id, name, words and prefix find a run; two that fit are listed; nothing is guessed."
+    a, b, c = make()
+    mlkit.rename(c.id, a.name)
+    words = b.id.split('-', 2)[2]
+    found = mlkit.runs('p')
+    assert found[b.id] == found[words] == found[b.id[:-1]] == found[f'{b.name}'] == find_record(f'p/{b.name}') == RunRecord(b.path)
+    assert b.name in found and b.id in found and RunRecord(b.path) in found and 'nobody' not in found
+    with pytest.raises(RunNotFound, match='means 2 runs; use an id') as e: found[a.name]
+    assert a.id in str(e.value) and c.id in str(e.value)
+    with pytest.raises(RunNotFound, match='means 3 runs'): found[b.id[:6]]
+    with pytest.raises(RunNotFound): found['']
+
+@pytest.mark.parametrize('ref', ['../p', '/etc/passwd', 'p/../../x', '..', '.', '.trash/x', 'p/\x00', '~', '*'])
+def test_references_never_leave_the_store(store, ref):
+    "A reference is compared with what is there, never used as a path."
+    make(n=1)
+    (store.parent/'x').mkdir()
+    (store.parent/'x'/'run.json').write_text('{}')
+    for f in (find_record, mlkit.delete, mlkit.restore, lambda r: mlkit.tag(r, 'a')):
+        with pytest.raises((RunNotFound, ValueError)): f(ref)
+    assert (store.parent/'x'/'run.json').exists() and len(mlkit.runs('p')) == 1
+
+@pytest.mark.parametrize('project', ['..', '../x', '/tmp', '.trash', 'a/b', 'a\\b', ' ', 'a\x00b'])
+def test_project_names_never_leave_the_store(store, project):
+    with pytest.raises(ValueError): mlkit.runs(project)
+    with pytest.raises(ValueError): records(project, store)
+
+# --- shown
+
+HOSTILE = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onmouseover='x", '</style><b>', '[red]x[/red]', '\x1b[31mred\x1b[0m', '\u202eevil']
+
+def test_nothing_shown_is_markup(store):
+    "Names, tags, notes, settings and metrics of others are text in HTML and can't steer a terminal."
+    for i, text in enumerate(HOSTILE):
+        with mlkit.init('p', config={text: text, 'i': i}, notes=text, group=text.replace('\x1b', '')) as run:
+            run.log({f'm{i}': 1., 'text': text})
+            if '\x1b' not in text: run.log({text: 1.})
+        meta = json.loads((run.path/'run.json').read_text())
+        (run.path/'run.json').write_text(json.dumps({**meta, 'name': text, 'tags': [text], 'project': text}))
+    found = mlkit.runs('p')
+    a, b = found[0], found[1]
+    for page in (found._repr_html_(), a._repr_html_(), mlkit.Store(store)._repr_html_(), mlkit.diff(a, b)._repr_html_()):
+        body = page.replace('<style>', '').split('</style>')[-1]
+        assert not any(bad in body for bad in ('<script', '<img', "' onmouseover", '<b>alert', '</style>'))
+    for text in (repr(found), repr(a), mlkit.runs('p').table().text(80, colour=False)): assert '\x1b' not in text and '\u202e' not in text
+
+def test_sorting_in_a_browser(store):
+    "A click on a heading sorts the rows without JavaScript, and a second click turns them round."
+    playwright = pytest.importorskip('playwright.sync_api')
+    import shutil
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if not chromium: pytest.skip('no browser here')
+    make(n=4)
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.set_content(mlkit.runs('p').sort('i')._repr_html_())
+        column = [t.strip() for t in page.locator('th').all_inner_texts()].index('lr') + 1
+        def shown():
+            cells = page.locator(f'td:nth-child({column})')
+            boxes = [(cells.nth(i).bounding_box()['y'], float(cells.nth(i).inner_text())) for i in range(cells.count())]
+            return [v for _, v in sorted(boxes)]
+        assert shown() == [1, .1, .01, .001]
+        page.locator(f'th:nth-child({column})').click()
+        assert shown() == [.001, .01, .1, 1]
+        page.locator(f'th:nth-child({column})').click()
+        assert shown() == [1, .1, .01, .001]
+        browser.close()
