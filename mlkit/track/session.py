@@ -324,6 +324,9 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
     again = _same_cell(_now.cell, cell)
     old = _now.cell['run'] if again and _now.cell else None
     if before is None or not isinstance(before, Run): return dict(rerun_of=old) if old else {}
+    if before._held_lock is None:                       # a fork's or another rank's view of a run that goes on elsewhere
+        before.finish()
+        return {}
     if again:
         before.meta['links'] = {**before.meta.get('links', {}), 'superseded_by': id}
         before.finish('superseded')
