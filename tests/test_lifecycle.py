@@ -14,7 +14,7 @@ def test_the_end_of_a_script_finishes_the_run(script):
     script("import mlkit\nrun = mlkit.init('p')\nfor i in range(100): run.log(a=i)", ok=True)
     r = only()
     assert r.status == 'finished' and r.meta['rows'] == 100 and r.summary['a'] == 99
-    assert r.started <= r.ended and r.duration >= 0 and r.meta['error'] is None
+    assert r.started <= r.ended and r.duration >= 0 and r.meta.get('error') is None
 
 OUT = [('raise ValueError("bad")', 1, 'failed'), ('import sys; sys.exit(0)', 0, 'finished'),
     ('import sys; sys.exit()', 0, 'finished'),
@@ -143,7 +143,7 @@ def test_a_cell_that_raises_marks_the_run(kernel):
     k.run("import mlkit\nrun = mlkit.init('p', name='mended')\nrun.log(a=1.)", 'init-1')
     text, error = k.run("def f(): raise LookupError('no such column')\nf()", 'bad')
     assert error == 'LookupError'
-    e = until(lambda: only().meta['error'])
+    e = until(lambda: only().meta.get('error'))
     assert (e['type'], e['message']) == ('LookupError', 'no such column') and 'def f()' in e['traceback']
     assert only().status == 'running'
     k.run("run.log(a=2.)\nrun.finish()")
@@ -283,7 +283,7 @@ def test_resume_of_a_failed_run(store):
     "A resumed run that ends well is not 'finished with an error'."
     with pytest.raises(ZeroDivisionError), mlkit.init('p') as run: raise ZeroDivisionError
     with mlkit.init('p', resume=run.id) as run: run.log(a=1.)
-    assert only().status == 'finished' and only().meta['error'] is None
+    assert only().status == 'finished' and only().meta.get('error') is None
 
 def test_resume_of_a_living_run(script):
     "Two processes can't both own a run: the second is told who has it, or joins, but the first loses nothing."
