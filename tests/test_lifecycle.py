@@ -341,6 +341,60 @@ def test_the_config_may_change(store):
         ('depth', 3, 4)]
     with pytest.raises(AttributeError, match='lr, depth'): _ = run.config.momentum
 
+class Mute:
+    "A setting that can't even be printed."
+    def __repr__(self): raise RuntimeError('no')
+
+@pytest.mark.parametrize('kind', ['cyclic', 'deep', 'mute', 'surrogate'])
+def test_no_config_kills_init(store, kind):
+    """Whatever a setting is, a dict that holds itself or the path of a file that is no UTF-8, `init` works and the
+    rest is there."""
+    odd = dict(cyclic=(c := {}), deep=(d := {}), mute=Mute(), surrogate='/data/caf\udce9')[kind]
+    c['me'] = c
+    for _ in range(3000): d['in'] = d = {}
+    with mlkit.init('p', config=dict(odd=odd, lr=.1)) as run: run.config.later = odd
+    assert only().status == 'finished' and only().config['lr'] == .1 and 'odd' in only().config
+
+def test_text_with_half_surrogates(store):
+    "Names, notes, tags and text from file names that are no UTF-8 are stored like any other."
+    odd = 'caf\udce9'
+    with mlkit.init('p', name=odd, notes=odd, tags=[odd], group=odd) as run:
+        run.summary[odd] = odd
+        run.alert(odd, odd)
+    r = only()
+    assert r.status == 'finished' and len(r.notes) == len(r.name) == 4 and repr(mlkit.runs('p')) and repr(r)
+
+class Speechless(Exception):
+    "An exception without a message, to put it mildly."
+    def __str__(self): raise RuntimeError('no')
+
+@pytest.mark.parametrize('e', [Speechless(), FileNotFoundError('caf\udce9'), ValueError('x'*10**6)],
+    ids=['speechless', 'surrogate', 'long'])
+def test_odd_exceptions(store, e):
+    "Whatever its message is, an exception passes the `with` block unchanged and the run has failed."
+    with pytest.raises(type(e)) as got, mlkit.init('p'): raise e
+    assert got.value is e and only().status == 'failed' and only().meta['error']['type'] == type(e).__name__
+    assert (only().path/'run.json').stat().st_size < 50_000
+
+def test_the_config_can_be_copied(store):
+    "Training code copies and pickles its settings: a copy is equal, changes nothing in the run, and holds the values."
+    import copy, pickle
+    run = mlkit.init('p', config=dict(lr=.1, opt=dict(name='adam')))
+    for c in (copy.copy(run.config), copy.deepcopy(run.config), pickle.loads(pickle.dumps(run.config)),
+        dict(run.config), {**run.config}):
+        assert c == dict(lr=.1, opt=dict(name='adam')) and c['lr'] == .1
+    c = copy.deepcopy(run.config)
+    c['lr'] = 9.
+    assert run.config.lr == .1 and run.events('config') == []
+
+def test_a_run_unpickled_after_its_end(store):
+    "A finished run that comes out of a pickle is as finished as before."
+    import pickle
+    with mlkit.init('p') as run: run.log(a=1.)
+    again = pickle.loads(pickle.dumps(run))
+    with pytest.raises(RuntimeError, match='resume'): again.log(a=2.)
+    assert again.status == 'finished' and len(only().history()) == 1
+
 def test_the_callers_config_is_not_shared(store):
     "Changing the dict afterwards does not change what was recorded."
     cfg = dict(lr=.1, opt=dict(name='adam'))
@@ -508,6 +562,15 @@ def test_save(store, tmp_path):
     assert (run.path/'files'/'model.pt').read_bytes() == b'1' and (run.path/'files'/'out'/'b.txt').read_text() == 'b'
     assert 'model.pt' in {e['path'] for e in run.events('file')}
     with pytest.raises(FileNotFoundError, match='nothing.here'): run.save('nothing.here')
+
+def test_save_of_the_folder_that_holds_the_store(store, tmp_path):
+    "Saving the working directory copies it once, without the store that lies in it."
+    (tmp_path/'train.py').write_text('x')
+    run = mlkit.init('p')
+    run.save('.')
+    run.save(str(tmp_path), base_path=str(tmp_path.parent))
+    copies = list((run.path/'files').rglob('*'))
+    assert 'train.py' in {p.name for p in copies} and not [p for p in copies if p.name == 'store'] and run.dropped == 0
 
 def test_overhead(store):
     "`run.overhead` says what logging cost: calls, time a call, its share, bytes on disk."

@@ -426,6 +426,17 @@ def test_resume_at_an_earlier_step(store):
     assert only().metric('a').value.tolist() == [0., 1., 2., 100., 101.] and only().summary['a'] == 101.
     assert only().history(by='step')['a'].tolist() == [0., 1., 2., 100., 101.]
 
+def test_resume_twice_at_earlier_steps(store):
+    "Each resume replaces what the sessions before it wrote from its first step on, whoever wrote it."
+    run = mlkit.init('p')
+    for steps, base in ((range(10), 0), ((5, 6, 7), 100), ((3, 4), 200)):
+        if base: run = mlkit.init('p', resume=run.id)
+        for s in steps: run.log(dict(a=float(base + s)), step=s)
+        run.finish()
+    h = only().history()
+    assert len(h) == 15 and h[~h['_superseded']]['a'].tolist() == [0., 1., 2., 203., 204.]
+    assert only().metric('a').value.tolist() == [0., 1., 2., 203., 204.] and only().summary['a'] == 204.
+
 def test_resume_that_counts_on_supersedes_nothing(store):
     "Resuming without a step goes on after the last one, and no row is marked."
     run = mlkit.init('p')
