@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES, SITE = ROOT/'build'/'docs', ROOT/'_docs'
 LINK = re.compile(r'(\[[^\]]*\])\((?![a-z]+:)([^)#\s]*\.(?:ipynb|html))(#[^)\s]*)?\)')
+NOWHERE = re.compile(r'\[source\]\(/blob/[^)]*\)\{[^}]*\}\s*')      # the source on a host that the project doesn't name
 NUMBER = re.compile(r'(\d+)[a-zA-Z]?_')
 HEADING = re.compile(r'^#+ +(.+?)\s*(?:\{.*\})?$', re.M)
 
@@ -46,7 +47,7 @@ def mend_links(md:str, page:str, known:dict[str, set])->str:
 
 def mend(nb:dict, source:str, known:dict[str, set])->None:
     "Turn the processed notebook `nb`, at `source`, into a page."
-    for o, k in markdown(nb): o[k] = mend_links(text(o[k]), plain(source), known)
+    for o, k in markdown(nb): o[k] = mend_links(NOWHERE.sub('', text(o[k])), plain(source), known)
     front = nb['cells'][0]
     if front['cell_type'] != 'raw': return
     number = NUMBER.match(posixpath.basename(source))
@@ -71,13 +72,33 @@ def keep_examples()->None:
         return all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in cell.parsed_())
     processors._do_eval = needed
 
+def constants(source:str)->str:
+    "The lines of exported code that give a public name to a value."
+    lines, kept = source.splitlines(), []
+    for o in ast.parse(source).body:
+        targets = o.targets if isinstance(o, ast.Assign) else [o.target] if isinstance(o, ast.AnnAssign) else []
+        names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        if any(not n.startswith('_') and n != 'TYPE_CHECKING' for n in names): kept += lines[o.lineno-1:o.end_lineno]
+    return '\n'.join(kept)
+
+def keep_constants()->None:
+    "Let nbdev leave exported constants on the page: they have no signature to show instead."
+    from nbdev import processors
+    def rm_export(cell):
+        marks = cell.directives_ or {} if cell.cell_type == 'code' else {}
+        if not marks.keys() & processors._hide_dirs: return
+        if 'export' in marks and (code := constants(cell.source)): cell.source = code
+        else: del cell['source']
+    processors.rm_export = rm_export
+
 def make_pages()->None:
     "Fill `build/docs/` with the pages, their pictures and `_quarto.yml`."
     from nbdev.serve import proc_nbs
     keep_forward_references()
     keep_examples()
+    keep_constants()
     warnings.filterwarnings('ignore', 'Found cells containing imports')     # which `keep_examples` answers
-    proc = Path(proc_nbs(n_workers=0))                      # in this process, where the two lines above count
+    proc = Path(proc_nbs(n_workers=0))                      # in this process, where the lines above count
     shutil.rmtree(PAGES, ignore_errors=True)
     files = {o.relative_to(proc): o for o in proc.rglob('*') if o.is_file()}
     files = {k.as_posix(): o for k, o in files.items() if not any(p.startswith('.') or p == SITE.name for p in k.parts)}
