@@ -206,7 +206,7 @@ def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)-
     bad = x[~np.isfinite(y)]
     if not len(bad): return
     _, first = np.unique(np.floor(100*(bad - x[0])/max(x[-1] - x[0], 1e-9)), return_index=True)
-    ax.plot(bad[first], 0*first, 'x', color=colour, markersize=5, transform=ax.get_xaxis_transform(), clip_on=False)
+    ax.plot(bad[first], 0*first + .02, 'x', color=colour, markersize=5, transform=ax.get_xaxis_transform())
 
 # %% ../../nbs/track/13_compare.ipynb #c036
 def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:

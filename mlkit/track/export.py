@@ -20,6 +20,7 @@ from ..core.config import find_store, make_store
 from ..core.extras import need
 from ..core.files import append_line, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
+from ..core.values import as_key
 from .history import PENDING, HistoryWriter, read_segment
 from .record import RunRecord, checked, flat
 
@@ -243,7 +244,7 @@ def _fill(folder:Path, run:dict[str, Any], meta:dict[str, Any])->None:
 def _block(b:dict[str, Any])->Block:
     "A block from a file, with every number checked."
     def value(v): return None if v is None else v if isinstance(v, (int, float)) else float(v)
-    cols = {str(k): [value(v) for v in vs] for k, vs in b['cols'].items()}
+    cols = {as_key(k): [value(v) for v in vs] for k, vs in b['cols'].items()}
     return Block(int(b['session']), int(b['rank']), [int(v) for v in b['step']], [float(v) for v in b['time']], cols)
 
 # %% ../../nbs/track/14_export.ipynb #c045
@@ -274,10 +275,10 @@ def import_runs(
     path = Path(path)
     read = {'.json': _read_json, '.csv': _read_csv, '.parquet': _read_parquet}.get(path.suffix)
     if read is None: raise ValueError(f"Can't import {path.name!r}; choose from: {', '.join(FORMATS)}")
-    try: found = read(path)
-    except (KeyError, TypeError) as e: raise ValueError(f"{path.name} is no export of mlkit: {type(e).__name__} {e}") from e
     root = make_store(find_store(store))
-    return [_place(run, root, project) for run in found]
+    try: return [_place(run, root, project) for run in read(path)]
+    except (KeyError, TypeError, AttributeError) as e:
+        raise ValueError(f"{path.name} is no export of mlkit, or is damaged: {type(e).__name__} {e}") from e
 
 def _read_json(path:Path)->list[dict[str, Any]]:
     data = load_json(path.read_bytes())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.config import find_store
-from ..core.display import Column, Table, is_absent, ordered, show_age, show_duration, show_numbers, show_value, sort_key
+from ..core.display import Column, Table, is_absent, ordered, show_age, show_duration, show_numbers, show_path, show_value, sort_key
 from ..core.files import safe_name
 from ..core.query import parse, resolve
 from .compare import Chart, changing, goal, parallel, plot
@@ -242,9 +242,9 @@ def _hashable(v:Any)->Any: return show_value(v) if isinstance(v, (list, dict)) e
 # %% ../../nbs/track/16_store.ipynb #c027
 def _why_empty(root:Path, project:str|None)->str:
     "What to do about an empty list."
-    there = projects(root)
-    if not there: return f"No runs in {root} yet: start one with run = mlkit.init('my-project')"
-    if project not in there: return f"No project {project!r} in {root}; projects: {', '.join(map(show_value, there))}"
+    there, where = projects(root), show_path(root)
+    if not there: return f"No runs in {where} yet: start one with run = mlkit.init('my-project')"
+    if project not in there: return f"No project {project!r} in {where}; projects: {', '.join(map(show_value, there))}"
     return f"All runs of {project!r} are archived: mlkit.runs({project!r}, archived=True)"
 
 def runs(

@@ -50,9 +50,7 @@ def edit(
         changes, now = change(meta), time.time()
         if meta.get('status') == 'running' or is_locked(r.path/'lock'):
             append_line(r.path/EDITS, dict(kind='meta', time=now, changes=changes))
-            meta = r.meta
-            if meta.get('status') == 'running' or meta.get('merged', 0) > now: return r
-        write_atomic(r.path/'run.json', dump_json({**meta, **changes}, indent=1))
+        else: write_atomic(r.path/'run.json', dump_json({**meta, **changes, 'merged': now}, indent=1))
     return r
 
 # %% ../../nbs/track/19_tidy.ipynb #c011
