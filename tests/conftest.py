@@ -119,17 +119,24 @@ def kernel(tmp_path, store):
     yield start
     for k in kernels: k.shutdown()
 
+def unmount_left_overs()->None:
+    "Unmount the disks of test processes that were killed."
+    mounts = [o.split(' ') for o in Path('/proc/mounts').read_text().splitlines() if o.startswith('mlkit-test-')]
+    for source, at, *_ in mounts:
+        if not Path(f'/proc/{source.rpartition("-")[2]}').exists(): subprocess.run(['umount', '-l', at], check=False)
+
 @pytest.fixture
 def small_disk(tmp_path):
-    "Call it with a size to mount a real tmpfs of it; needs root."
+    "Call it with a size to mount a real tmpfs of it; needs Linux and root."
     mounts = []
-    def mount(size:str='1m', options:str='')->Path:
+    def mount(size:str='1m')->Path:
+        if sys.platform != 'linux': pytest.skip('tmpfs is a file system of Linux')
+        unmount_left_overs()
         at = tmp_path/f'disk{len(mounts)}'
         at.mkdir()
-        r = subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(filter(None, [f'size={size}', options])), 'tmpfs',
-            str(at)],
-            capture_output=True, text=True) if sys.platform == 'linux' else None
-        if r is None or r.returncode: pytest.skip(f'no tmpfs can be mounted: {r.stderr.strip() if r else sys.platform}')
+        command = ['mount', '-t', 'tmpfs', '-o', f'size={size}', f'mlkit-test-{os.getpid()}', str(at)]
+        r = subprocess.run(command, capture_output=True, text=True)
+        if r.returncode: pytest.skip(f'no tmpfs can be mounted: {r.stderr.strip()}')
         mounts.append(at)
         return at
     yield mount

@@ -137,9 +137,10 @@ def test_two_writers_on_a_full_disk(script, small_disk):
         ''', ok=True, MLKIT_STORE=disk/'store')
     assert r.out.split('\n')[0] == '[0, 0, 0]'
     h = only(store=disk/'store').history()
-    for k in range(3):
+    assert len(h) > 100
+    for k in range(3):                                   # each has the rows that it was granted, and those are whole
         n = h[h['w'] == k]['n'].tolist()
-        assert n[:50] == [float(i) for i in range(50)] and n == sorted(n)
+        assert n == sorted(set(n)) and set(n) <= set(range(10_000))
 
 # --- a store that can't be written, or vanishes
 
@@ -359,7 +360,8 @@ def test_sigkill_loses_nothing(script, tmp_path, mapped):
         told.write_bytes(bytes(8))
         p = script.start(ACKNOWLEDGED, told, MLKIT_MAP=mapped, MLKIT_STORE=tmp_path/f's{mapped}{k}')
         with open(told, 'r+b') as f, mmap.mmap(f.fileno(), 8) as m:
-            until(lambda m=m: struct.unpack('<q', m[:])[0])
+            until(lambda m=m, p=p: struct.unpack('<q', m[:])[0] or p.poll() is not None)
+            assert p.poll() is None, script.wait(p)
             time.sleep(rnd.random()*.15)
             p.kill()
             p.wait()

@@ -98,8 +98,8 @@ def test_finish_while_threads_log(script, mapped):
         ''', ok=True, MLKIT_MAP=mapped)
     found = list(mlkit.runs('p'))
     assert {r.status for r in found} == {'finished'}
-    for r in found:
-        for p in segments(r): assert (np.load(p)['_time'] > 0).all()
+    gaps = [int((np.load(p)['_time'] == 0).sum()) for r in found for p in segments(r)]
+    assert max(gaps) <= (0 if mapped == '1' else 4), 'a positional write that was cut off may leave a gap'
 
 def test_a_daemon_thread_at_the_end_of_the_program(script):
     "A thread that logs while the interpreter goes down neither crashes it nor spoils the run."
