@@ -31,11 +31,11 @@ def _toml(path:Path)->dict:
     except OSError: return {}
     if 'tool.mlkit' not in text: return {}
     try: import tomllib
-    except ImportError: import tomli as tomllib
+    except ImportError: import tomli as tomllib # pyright: ignore[reportMissingImports]
     try: return tomllib.loads(text).get('tool', {}).get('mlkit', {})
     except ValueError: return {}
 
-# %% ../../nbs/core/00_config.ipynb #c013
+# %% ../../nbs/core/00_config.ipynb #c014
 def tool_settings(
     start:str|Path|None=None, # Folder to start from; the working directory by default
 )->dict: # The table, with the folder of its file under the key `_root`; {} without one
@@ -47,7 +47,7 @@ def tool_settings(
             return {**found, '_root': p} if found else {}
     return {}
 
-# %% ../../nbs/core/00_config.ipynb #c016
+# %% ../../nbs/core/00_config.ipynb #c017
 _NO, _YES = ('0', 'false', 'no', 'off', ''), ('1', 'true', 'yes', 'on')
 
 def _parse(v:Any)->Any:
@@ -56,7 +56,7 @@ def _parse(v:Any)->Any:
     low = v.strip().lower()
     return False if low in _NO else True if low in _YES else v
 
-# %% ../../nbs/core/00_config.ipynb #c018
+# %% ../../nbs/core/00_config.ipynb #c019
 def setting(
     name:str, # The setting's name: `console` is read from `MLKIT_CONSOLE` and from `console` in `[tool.mlkit]`
     value:Any=None, # What the caller asked for; None asks the other places
@@ -69,7 +69,7 @@ def setting(
     if env is not None: return _parse(env)
     return _parse(tool_settings(start).get(name, default))
 
-# %% ../../nbs/core/00_config.ipynb #c022
+# %% ../../nbs/core/00_config.ipynb #c023
 def find_store(
     store:str|Path|None=None, # A folder; None looks it up
     start:str|Path|None=None, # Folder to start from; the working directory by default
@@ -81,7 +81,7 @@ def find_store(
     if tool.get('store'): return (tool['_root']/Path(tool['store']).expanduser()).absolute()
     return (project_root(start) or Path(start or os.getcwd()).absolute())/'.mlkit'
 
-# %% ../../nbs/core/00_config.ipynb #c027
+# %% ../../nbs/core/00_config.ipynb #c028
 def make_store(
     store:Path, # The store's folder, as `find_store` gives it
 )->Path: # The same folder, which now exists
@@ -91,7 +91,7 @@ def make_store(
     if not ignore.exists(): ignore.write_text('*\n')
     return store
 
-# %% ../../nbs/core/00_config.ipynb #c030
+# %% ../../nbs/core/00_config.ipynb #c031
 def default_project(
     start:str|Path|None=None, # Folder to start from; the working directory by default
 )->str: # A name; `MLKIT_PROJECT` and `[tool.mlkit] project` come before the folder's own

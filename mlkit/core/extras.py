@@ -13,7 +13,7 @@ lacks one reads the same message."""
 from importlib import import_module
 from types import ModuleType
 
-# %% ../../nbs/core/03_extras.ipynb #c006
+# %% ../../nbs/core/03_extras.ipynb #c007
 def need(
     module:str, # What to import, such as `pyarrow`
     who:str, # What needs it, in the user's words

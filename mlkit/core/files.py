@@ -37,7 +37,7 @@ def dump_json(
     try: return dump(obj)
     except ValueError: return dump(_tag(obj))
 
-# %% ../../nbs/core/01_files.ipynb #c012
+# %% ../../nbs/core/01_files.ipynb #c013
 def _untag(d:dict)->Any:
     "The float that `_tag` hid in `d`, or `d` itself."
     return float(d['$float']) if len(d) == 1 and '$float' in d else d
@@ -49,7 +49,7 @@ def load_json(
     if isinstance(text, bytes): text = text.decode('utf-8', 'surrogatepass')
     return json.loads(text, object_hook=_untag if '$float' in text else None)
 
-# %% ../../nbs/core/01_files.ipynb #c015
+# %% ../../nbs/core/01_files.ipynb #c016
 def write_atomic(
     path:str|Path, # The file to replace; its folder must exist
     data:str|bytes, # All of the new content
@@ -63,7 +63,7 @@ def write_atomic(
         with suppress(OSError): os.unlink(temp)
         raise
 
-# %% ../../nbs/core/01_files.ipynb #c018
+# %% ../../nbs/core/01_files.ipynb #c019
 def append_line(
     path:str|Path, # A file of JSON lines; created when it isn't there
     obj:dict, # One record
@@ -76,7 +76,7 @@ def append_line(
     if n < len(data): raise OSError(28, 'short write: the disk is full', str(path))
     return n
 
-# %% ../../nbs/core/01_files.ipynb #c019
+# %% ../../nbs/core/01_files.ipynb #c020
 def read_lines(
     path:str|Path, # A file of JSON lines
 )->list[dict]: # The records in the order written; [] when there is no such file
@@ -89,7 +89,7 @@ def read_lines(
         except ValueError: continue
     return [o for o in out if isinstance(o, dict)]
 
-# %% ../../nbs/core/01_files.ipynb #c023
+# %% ../../nbs/core/01_files.ipynb #c024
 class Lock:
     "An exclusive lock on the file `path`, held until `release` or the end of the process."
     def __init__(self,
@@ -112,7 +112,7 @@ class Lock:
         fd, self.fd = self.fd, None
         if fd is not None: os.close(fd)
 
-# %% ../../nbs/core/01_files.ipynb #c025
+# %% ../../nbs/core/01_files.ipynb #c026
 def is_locked(
     path:str|Path, # The lock's file
 )->bool: # True when a living process of this machine holds it
@@ -125,7 +125,7 @@ def is_locked(
     except OSError: return True
     finally: os.close(fd)
 
-# %% ../../nbs/core/01_files.ipynb #c030
+# %% ../../nbs/core/01_files.ipynb #c031
 _BAD = re.compile(r'[\x00-\x1f\x7f/\\]')
 
 def safe_name(
@@ -141,7 +141,7 @@ def safe_name(
     else: return name
     raise ValueError(f"The {what} {name!r} {why}; use letters, digits, spaces, '-' and '_'")
 
-# %% ../../nbs/core/01_files.ipynb #c033
+# %% ../../nbs/core/01_files.ipynb #c034
 SOUND = frozenset('ext2 ext3 ext4 xfs btrfs f2fs tmpfs overlay apfs'.split())
 
 def _unescape(s:str)->str: return re.sub(r'\\(\d{3})', lambda m: chr(int(m[1], 8)), s)
@@ -161,7 +161,7 @@ def file_system(
         if inside and len(at) >= len(best): best, kind = at, right.split(' ')[0]
     return kind
 
-# %% ../../nbs/core/01_files.ipynb #c035
+# %% ../../nbs/core/01_files.ipynb #c037
 def mappable(
     path:str|Path, # An existing file or folder
 )->bool: # True where a memory map is safe; `MLKIT_MAP=0` says no everywhere, `MLKIT_MAP=1` says yes

@@ -31,9 +31,9 @@ def _one(v:Any)->float|int|None:
     "The number in an array of one element, else None."
     x = v.item() if count(v) == 1 else None
     if isinstance(x, (int, float)): return x
-    return float(x) if getattr(getattr(x, 'dtype', None), 'kind', '') == 'f' else None     # np.longdouble
+    return float(x) if x is not None and getattr(x, 'dtype', None) is not None and x.dtype.kind == 'f' else None # longdouble
 
-# %% ../../nbs/core/05_values.ipynb #c009
+# %% ../../nbs/core/05_values.ipynb #c010
 def as_number(
     v:Any, # Any Python value
 )->float|int|None: # An int for integers, so that large ones stay exact; None when `v` is no real number
@@ -46,7 +46,7 @@ def as_number(
         return float(v) if hasattr(type(v), '__float__') else None
     except (TypeError, ValueError, RuntimeError, OverflowError): return None
 
-# %% ../../nbs/core/05_values.ipynb #c014
+# %% ../../nbs/core/05_values.ipynb #c015
 def on_device(
     v:Any, # Any Python value
 )->bool: # True for a one-element torch tensor on an accelerator, and for a JAX array, which may not be computed yet
@@ -55,7 +55,7 @@ def on_device(
     if root == 'torch': return not getattr(v, 'is_cpu', True) and count(v) == 1
     return root in ('jax', 'jaxlib') and count(v) == 1
 
-# %% ../../nbs/core/05_values.ipynb #c017
+# %% ../../nbs/core/05_values.ipynb #c018
 def fetch(
     v:Any, # A value for which `on_device` is true
 )->Callable[[], float]: # Waits for the value; call it in another thread
@@ -73,7 +73,7 @@ def fetch(
         return float(host.item())
     return wait
 
-# %% ../../nbs/core/05_values.ipynb #c020
+# %% ../../nbs/core/05_values.ipynb #c021
 def as_step(
     v:Any, # What the user passed as `step`
 )->int: # Between -2**63 and 2**63 - 1
@@ -86,7 +86,7 @@ def as_step(
     if not -2**63 <= n < 2**63: raise ValueError(f"step={v!r} does not fit 64 bits")
     return int(n)
 
-# %% ../../nbs/core/05_values.ipynb #c023
+# %% ../../nbs/core/05_values.ipynb #c024
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
 
 def as_key(
@@ -101,13 +101,13 @@ def as_key(
     if k.isascii(): return k
     return unicodedata.normalize('NFC', k.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace'))
 
-# %% ../../nbs/core/05_values.ipynb #c026
+# %% ../../nbs/core/05_values.ipynb #c027
 def flatten(
     d:Mapping, # May hold mappings; `None` values are left out
     sep:str='/', # Stands between the levels
 )->dict[str, Any]: # One level
     "Flatten nested mappings, joining names with `sep`; raises `ValueError` when two entries get one name."
-    out:dict[str, Any] = {}
+    out = {}
     def put(k, v):
         if isinstance(v, Mapping) and v:
             for kk, vv in v.items(): put(f'{k}{sep}{kk}' if isinstance(kk, str) else kk, vv)
@@ -118,7 +118,7 @@ def flatten(
     for k, v in d.items(): put(k, v)
     return out
 
-# %% ../../nbs/core/05_values.ipynb #c029
+# %% ../../nbs/core/05_values.ipynb #c030
 def jsonable(
     v:Any, # Any Python value
     strict:bool=False, # Raise `TypeError` instead of falling back to `repr`
@@ -139,7 +139,7 @@ def jsonable(
     if strict: raise TypeError(f'{type(v).__name__} has no form in JSON')
     return getattr(v, '__qualname__', None) or repr(v)[:1000]
 
-# %% ../../nbs/core/05_values.ipynb #c033
+# %% ../../nbs/core/05_values.ipynb #c034
 def _fresh(v:Any)->Any:
     "Copy dicts and lists, so that changing the original later doesn't change the config; other values are shared."
     if isinstance(v, dict): return {k: _fresh(o) for k,o in v.items()}
@@ -156,7 +156,7 @@ def as_config(
         return _fresh({k: v for k,v in vars(config).items() if k[:1] != '_'})
     raise TypeError(f"config is a dict (or argparse.Namespace, dataclass), not {type(config).__name__}: {config!r}")
 
-# %% ../../nbs/core/05_values.ipynb #c036
+# %% ../../nbs/core/05_values.ipynb #c037
 _SECRET = re.compile(r'(^|[_\-. ])(password|passwd|passphrase|secret|token|credentials?|auth|bearer|connection_?string|'
     r'(private|api|access|secret|account)_?key)$', re.I)
 _CAMEL = re.compile(r'(?<=[a-z0-9])(?=[A-Z])')
@@ -168,7 +168,7 @@ def is_secret(
     "Whether `name` looks like the name of a secret, such as `api_key`, `HF_TOKEN` or `dbPassword`."
     return bool(_SECRET.search(_CAMEL.sub('_', str(name))))
 
-# %% ../../nbs/core/05_values.ipynb #c038
+# %% ../../nbs/core/05_values.ipynb #c040
 def mask_secrets(
     d:Mapping, # Settings, nested as they are
     at:str='', # The name of `d` itself, for the names in the answer

@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core.files import load_json, mappable, read_lines, write_atomic
 from ..core.values import EXACT
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+if TYPE_CHECKING: import numpy as np, pandas as pd
 
 # %% ../../nbs/track/10_history.ipynb #c008
 def _header(fields:list[tuple], rows:int)->bytes:
@@ -54,8 +52,8 @@ _POPULATE_WRITE = 23                # MADV_POPULATE_WRITE, Linux 5.14: take the 
 
 class SegmentClosed(Exception): "A record came after the segment was closed."
 
-class Segment:
-    "One `.npy` file of records with the same `keys`, growing in place; made by `HistoryWriter`."
+class _Reserved:
+    "A file with room for records of the same `keys`, and the map to write them through."
     __slots__ = tuple('path keys fields mapped fd buf pack start size places end last nbytes synced'.split())
     buf:Any                                                              # the map, or the descriptor for `pwrite`
     def __init__(self,
@@ -93,6 +91,10 @@ class Segment:
             os.pwrite(self.fd, _header(self.fields, rows), 0)
             self.end = self.start + rows*self.size                       # last: a thread that sees it sees the new map
 
+# %% ../../nbs/track/10_history.ipynb #c016
+class Segment(_Reserved):
+    "One `.npy` file of records with the same `keys`, growing in place; made by `HistoryWriter`."
+    __slots__ = ()
     def set(self, at:int, column:int, value:float)->None:
         "Overwrite one value of the record at the offset `at`, for a device that delivers late."
         at += 8 + 8*column
@@ -128,8 +130,8 @@ class Segment:
         os.close(self.fd)
         return n
 
-# %% ../../nbs/track/10_history.ipynb #c015
-def _reserve(seg:Segment, nbytes:int)->int:
+# %% ../../nbs/track/10_history.ipynb #c017
+def _reserve(seg:_Reserved, nbytes:int)->int:
     "Make the file of `seg` `nbytes` long, with real blocks where it is to be mapped."
     if seg.mapped: os.posix_fallocate(seg.fd, seg.nbytes, nbytes - seg.nbytes)
     else: os.ftruncate(seg.fd, nbytes)
@@ -158,7 +160,7 @@ class _Positional:
         if len(whole) < at - lo: os.pwrite(seg.fd, whole, lo)
         return lo + len(whole)
 
-# %% ../../nbs/track/10_history.ipynb #c023
+# %% ../../nbs/track/10_history.ipynb #c025
 MAX_KEY_SETS = 64 # More than this, and rows go to events.jsonl instead: files and maps are not free
 
 class HistoryWriter:
@@ -170,10 +172,10 @@ class HistoryWriter:
     ):
         self.folder, self.prefix = folder, f'{session}-{rank}-{os.urandom(3).hex()}'
         self.mapped = mappable(folder)
-        self.open:list[Segment] = []                    # everything that needs closing
+        self.open = []                                  # everything that needs closing
         self._done = (0, 0)                             # records and bytes of what is closed
         self.numbers = count()                          # not len(open): a signal handler may log while a file is being made
-        self.by_keys:dict[tuple, Segment] = {}          # where the next row of these keys and formats goes
+        self.by_keys = {}                               # where the next row of these keys and formats goes
 
     def segment(self, keys:tuple[str, ...], formats:str)->Segment|None: # None when there are too many key sets
         "The segment for `keys`, created at need; raises `OSError` when its file can't be made."
@@ -212,7 +214,7 @@ class HistoryWriter:
         self.open, self.by_keys = [], {}
         return sum(s.close() for s in done)
 
-# %% ../../nbs/track/10_history.ipynb #c026
+# %% ../../nbs/track/10_history.ipynb #c028
 def _parse_header(f:Any)->tuple[list, int]:
     "The fields and the data's offset in the open `.npy` file `f`."
     lead = f.read(12)
@@ -227,7 +229,7 @@ def _parse_header(f:Any)->tuple[list, int]:
 
 def _wide_keys(path:Path)->list[str]: return load_json(path.with_suffix('.json').read_bytes())['keys']
 
-# %% ../../nbs/track/10_history.ipynb #c027
+# %% ../../nbs/track/10_history.ipynb #c030
 def read_segment(
     path:Path, # An `.npy` file of a history
     mapped:bool=True, # Map the file where it has no holes; False reads it into memory
@@ -248,7 +250,7 @@ def read_segment(
     n = int(there.nonzero()[0][-1]) + 1 if there.any() else 0
     return a[:n] if there[:n].all() else a[:n][there[:n]]
 
-# %% ../../nbs/track/10_history.ipynb #c030
+# %% ../../nbs/track/10_history.ipynb #c033
 PENDING = struct.pack('<Q', 0x7ff86d6c6b697421) # A NaN that means: the device has not delivered this value yet
 
 class Row(NamedTuple):
@@ -280,7 +282,7 @@ def last_row(
     step, *values, t = record.unpack(raw)
     return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
 
-# %% ../../nbs/track/10_history.ipynb #c033
+# %% ../../nbs/track/10_history.ipynb #c036
 def read_events(
     run_path:str|Path, # The run's folder
     kind:str|None=None, # Only events of this kind: `value`, `file`, `config`, `summary`, `alert`, ...
@@ -289,7 +291,7 @@ def read_events(
     out = [o for p in sorted(Path(run_path).glob('events*.jsonl')) for o in read_lines(p)]
     return [o for o in out if kind is None or o.get('kind') == kind]
 
-# %% ../../nbs/track/10_history.ipynb #c036
+# %% ../../nbs/track/10_history.ipynb #c039
 class _Part(NamedTuple):
     "Rows of one writer: `cols` maps a key to the row numbers that have it (None: all) and the values."
     session:int; rank:int; group:Any; step:Any; time:Any; cols:dict[str, tuple]
@@ -304,26 +306,26 @@ def _file_part(path:Path, mapped:bool=True)->_Part:
     else: cols = {k: (None, a[k]) for k in names}
     return _Part(session, rank, frozenset(cols), a['_step'], a['_time'], cols)
 
-# %% ../../nbs/track/10_history.ipynb #c037
+# %% ../../nbs/track/10_history.ipynb #c040
 def _event_parts(run_path:Path)->Iterator[_Part]:
     "The rows among the events, a part for each session and rank."
     import numpy as np
-    groups:dict[tuple, list] = {}
+    groups = {}
     for o in read_events(run_path, 'row'): groups.setdefault((o.get('session', 0), o.get('rank', 0)), []).append(o)
     for (session, rank), rows in groups.items():
-        at:dict[str, list] = {}
+        at = {}
         for i, o in enumerate(rows):
             for k, v in o['values'].items(): at.setdefault(k, []).append((i, v))
         cols = {k: (np.array([i for i,_ in vs]), np.array([v for _,v in vs])) for k,vs in at.items()}
         group = [frozenset(o['values']) for o in rows]
         yield _Part(session, rank, group, np.array([o['step'] for o in rows]), np.array([o['time'] for o in rows]), cols)
 
-# %% ../../nbs/track/10_history.ipynb #c039
+# %% ../../nbs/track/10_history.ipynb #c042
 class Metric(NamedTuple):
     "One metric's points in the order written: `step` int64, `value` float64 or int64, `time` in seconds since the epoch."
     step:'np.ndarray'; value:'np.ndarray'; time:'np.ndarray'
 
-# %% ../../nbs/track/10_history.ipynb #c041
+# %% ../../nbs/track/10_history.ipynb #c044
 def _order(parts:list[_Part])->Any:
     "Positions that bring the joined rows of `parts` into the order written."
     import numpy as np
@@ -342,7 +344,7 @@ def _join(pieces:list)->Any:
         pieces = [p.astype('i8' if whole else object) for p in pieces]
     return np.concatenate(pieces)
 
-# %% ../../nbs/track/10_history.ipynb #c044
+# %% ../../nbs/track/10_history.ipynb #c047
 def _try_read(fn:Callable[..., Any], path:Path, *args:Any)->Any: # None for a file that can't be read
     "What `fn` reads of the segment `path`."
     try: return fn(path, *args)
@@ -354,7 +356,7 @@ def _user_rows(path:Path)->int:
     with open(path, 'rb') as f: keys, _, _, rows = _probe(path, f)
     return 0 if keys[0].startswith('sys/') else rows
 
-# %% ../../nbs/track/10_history.ipynb #c045
+# %% ../../nbs/track/10_history.ipynb #c049
 def _superseded(part:_Part, cuts:Sequence[tuple[int, int]])->Any: # A mask over the rows of `part`
     "Which rows a later session replaced by starting again at an earlier step."
     import numpy as np
@@ -363,6 +365,7 @@ def _superseded(part:_Part, cuts:Sequence[tuple[int, int]])->Any: # A mask over 
         if part.session < session: out |= part.step > step
     return out
 
+# %% ../../nbs/track/10_history.ipynb #c051
 class _HistoryFiles:
     "The files of one history, and which of their rows still count."
     def __init__(self,
@@ -420,7 +423,7 @@ class _HistoryFiles:
         "When the last row was logged, in seconds since the epoch; None without rows."
         return max((r.time for r in self._tails()), default=None)
 
-# %% ../../nbs/track/10_history.ipynb #c047
+# %% ../../nbs/track/10_history.ipynb #c053
 def _points(p:_Part, key:str, cuts:Sequence[tuple[int, int]])->Metric:
     "The points of `key` in one part, without superseded ones and those that a device still owes."
     i, v = p.cols[key]
@@ -473,7 +476,7 @@ class History(_HistoryFiles):
             return {k: m.value[-1].item() for k in names if len((m := self._metric(parts, k)).value)}
         return {k: v for r in self._tails() for k,v in r.values.items()}
 
-# %% ../../nbs/track/10_history.ipynb #c049
+# %% ../../nbs/track/10_history.ipynb #c055
 def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     "The values of `key` over all `n` rows, NaN where a row has none."
     import numpy as np
@@ -485,7 +488,7 @@ def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     out[at] = values
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c051
+# %% ../../nbs/track/10_history.ipynb #c057
 def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.DataFrame':
     "Join `parts` into a DataFrame, see `History.df`."
     import numpy as np, pandas as pd
@@ -507,7 +510,7 @@ def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.Da
     df = pd.DataFrame({k: v[order] for k,v in cols.items()}, copy=False)
     return df if dedupe is None else _dedupe(df, parts, order)
 
-# %% ../../nbs/track/10_history.ipynb #c052
+# %% ../../nbs/track/10_history.ipynb #c059
 def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.DataFrame':
     "One row a step: of each metric the last value logged there, NaN included; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -515,7 +518,7 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
     steps, at = np.unique(cols['_step'][live], return_inverse=True)
     where = np.full(len(live), -1)
     where[live] = at
-    out:dict[str, Any] = {'_step': steps}
+    out = {'_step': steps}
     for k in (*names, '_time'):
         has = np.zeros(len(live), bool)
         for p, lo in zip(parts, starts):
@@ -526,18 +529,18 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
         out[k][where[rows]] = cols[k][rows]                              # later rows overwrite earlier ones
     return pd.DataFrame(out)
 
-# %% ../../nbs/track/10_history.ipynb #c053
+# %% ../../nbs/track/10_history.ipynb #c060
 def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     "Of rows with the same step, key set and rank only the last; superseded rows are left out."
     import numpy as np, pandas as pd
-    names:dict = {}
+    names = {}
     group = np.concatenate([[names.setdefault(g, len(names)) for g in p.group] if isinstance(p.group, list)
         else np.full(len(p.step), names.setdefault(p.group, len(names))) for p in parts])[order]
     live = ~df['_superseded'].to_numpy() if '_superseded' in df else np.ones(len(df), bool)
     seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))[live]
     return df.iloc[live.nonzero()[0][~seen.duplicated(keep='last').to_numpy()]].reset_index(drop=True)
 
-# %% ../../nbs/track/10_history.ipynb #c066
+# %% ../../nbs/track/10_history.ipynb #c073
 def minmax(
     x:'np.ndarray', # Positions, rising
     y:'np.ndarray', # Values, as many; may hold NaN

@@ -26,8 +26,7 @@ from ..core.values import EXACT, as_config, as_number, as_step, fetch, flatten, 
 from ..core.values import count as array_count
 from .history import PENDING, History, HistoryWriter, Segment, SegmentClosed, read_events
 
-if TYPE_CHECKING:
-    import pandas as pd
+if TYPE_CHECKING: import pandas as pd
 
 # %% ../../nbs/track/11_run.ipynb #c008
 def boot_id()->str:
@@ -42,7 +41,7 @@ def host_info()->dict:
     return dict(name=socket.gethostname(), boot_id=boot_id(), pid=os.getpid(), user=user, python=platform.python_version(),
         platform=sys.platform)
 
-# %% ../../nbs/track/11_run.ipynb #c009
+# %% ../../nbs/track/11_run.ipynb #c010
 STALE = 3600 # Seconds without a row after which a run on another machine is taken for crashed
 
 def run_status(
@@ -59,7 +58,7 @@ def run_status(
     said = f"a guess: the run is on {host.get('name')}, its last row is {age/60:.0f} min old"
     return ('crashed' if age > STALE else 'running'), said
 
-# %% ../../nbs/track/11_run.ipynb #c013
+# %% ../../nbs/track/11_run.ipynb #c014
 class Config(MutableMapping):
     "The settings of a run: `config['lr']`, `config.lr`; changes are recorded with the value they replace."
     def __init__(self,
@@ -94,13 +93,13 @@ class Config(MutableMapping):
         "A plain dict of the settings."
         return dict(self._data)
 
-# %% ../../nbs/track/11_run.ipynb #c014
+# %% ../../nbs/track/11_run.ipynb #c015
 def _same(a:Any, b:Any)->bool:
     "Whether two settings are equal; arrays and odd objects count as changed."
     try: return a is b or (type(a) is type(b) and bool(a == b))
     except Exception: return False
 
-# %% ../../nbs/track/11_run.ipynb #c017
+# %% ../../nbs/track/11_run.ipynb #c018
 SUMMARIES = 'last first min max mean best none'.split()
 
 def _reduce(values:Any, how:str)->Any:
@@ -130,7 +129,7 @@ def summarize(
         if how != 'none': out[k] = v if how == 'last' else _reduce(history._metric(parts, k).value, how)
     return {**out, **(chosen or {})}
 
-# %% ../../nbs/track/11_run.ipynb #c018
+# %% ../../nbs/track/11_run.ipynb #c019
 class Summary(MutableMapping):
     "The summary of a live run: the last value of each metric, or what was set."
     def __init__(self, run:'RunBase'): object.__setattr__(self, '_run', run)
@@ -146,13 +145,13 @@ class Summary(MutableMapping):
     def __setattr__(self, k:str, v:Any)->None: self[k] = v
     def __repr__(self)->str: return f'Summary({self._all()!r})'
 
-# %% ../../nbs/track/11_run.ipynb #c020
+# %% ../../nbs/track/11_run.ipynb #c021
 class Worker:
     "One daemon thread that runs jobs at once and periodic work when due; it starts with the first of either."
     def __init__(self):
-        self.jobs:SimpleQueue = SimpleQueue()
-        self.timers:list[list] = []                     # [due, period, function]
-        self.thread:threading.Thread|None = None
+        self.jobs = SimpleQueue()
+        self.timers = []                                # [due, period, function]
+        self.thread = None
         self.lock = threading.RLock()
 
     def submit(self, fn:Callable[[], Any]|None)->None:
@@ -190,7 +189,7 @@ class Worker:
             self.jobs.put(None)
             thread.join(timeout)
 
-# %% ../../nbs/track/11_run.ipynb #c023
+# %% ../../nbs/track/11_run.ipynb #c024
 class _Slow(Exception): "This value needs the general path."
 
 def _exact(v:Any)->int:
@@ -203,6 +202,7 @@ def _host_tensor(v:Any)->float:
     x = v.item()
     return x if type(x) is float else _exact(x)
 
+# %% ../../nbs/track/11_run.ipynb #c026
 def _converter(v:Any)->Callable[[Any], Any]|None: # None: ask again each time
     "The quick way to turn values of the type of `v` into numbers."
     root = type(v).__module__.partition('.')[0]
@@ -211,7 +211,7 @@ def _converter(v:Any)->Callable[[Any], Any]|None: # None: ask again each time
     if root == 'numpy' and getattr(v, 'shape', None) == (): return dict(i=_exact, u=_exact, f=float, b=float).get(v.dtype.kind)
     return _host_tensor if root == 'torch' and hasattr(v, 'is_cpu') else None
 
-# %% ../../nbs/track/11_run.ipynb #c026
+# %% ../../nbs/track/11_run.ipynb #c029
 LONG = 1000 # Elements beyond which an array becomes a file
 
 def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a function that writes it to a path
@@ -227,7 +227,7 @@ def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a 
         return '.npy', save
     return None
 
-# %% ../../nbs/track/11_run.ipynb #c029
+# %% ../../nbs/track/11_run.ipynb #c032
 _PENDING = struct.unpack('<d', PENDING)[0]
 _HERE = os.path.dirname(os.path.dirname(__file__)) if '__file__' in globals() else '<none>'
 _live:weakref.WeakSet[Any] = weakref.WeakSet()          # what a fork and the interpreter's exit must know of
@@ -241,7 +241,7 @@ class RunBase:
         self.meta = meta
         self.config = Config(meta.get('config') if config is None else config, self._config_changed)
         self.summary = Summary(self)
-        self._chosen:dict[str, Any] = {}
+        self._chosen = {}
         self._closed = False
 
     id = property(lambda self: self.meta['id'], doc="The run's id, such as `20261122-214801-brave-otter`.")
@@ -257,7 +257,7 @@ class RunBase:
     def _set_summary(self, key, value)->None: self._chosen[key] = value
     def _summarize(self)->dict: return dict(self._chosen)
 
-# %% ../../nbs/track/11_run.ipynb #c031
+# %% ../../nbs/track/11_run.ipynb #c034
 class _Folder(RunBase):
     "The run's folder, as one process has it open."
     def __init__(self,
@@ -272,30 +272,30 @@ class _Folder(RunBase):
         super().__init__(meta, config)
         self.path, self.session, self.rank, self._held_lock = Path(path), session, rank, lock
         self.dropped, self._warned, self._error = 0, set(), None
-        self._hooks:list[Callable[[], Any]] = []
-        self._convert:dict[type, Callable] = {float: float}
+        self._hooks = []
+        self._convert:dict = {float: float}
         self._steps, self._files = count(first_step), count()
         self._spent = self._slow_spent = 0.
         self._timed = self._slow_calls = self._bytes = self._system_rows = 0
         self._began = self._retry = 0.
-        self._held:dict = {}
+        self._held = {}
         self._open()
         _live.add(self)
 
     def _open(self)->None:
         "Start the parts that belong to one process: after a fork they are made anew."
         self._writer = HistoryWriter(self.path/'history', self.session, self.rank)
-        self._fast:dict[tuple, Segment] = {}
-        self._orders:dict[frozenset, tuple] = {}
+        self._fast = {}
+        self._orders = {}
         self._mutex, self._settling, self._worker = threading.RLock(), threading.RLock(), Worker()
-        self._owed:deque[tuple] = deque()
+        self._owed = deque()
         own = self._held_lock is not None or mappable(self.path)
         self._events = self.path/('events.jsonl' if own else f'events.{self._writer.prefix}.jsonl')
         self._offset, self._timers = time() - monotonic(), False
 
     def _now(self)->float: return monotonic() + self._offset
 
-# %% ../../nbs/track/11_run.ipynb #c033
+# %% ../../nbs/track/11_run.ipynb #c036
 class _Faults(_Folder):
     "What happens when the store can't be written: never anything to the training."
     def _try(self, fn:Callable[[], Any])->None:
@@ -311,6 +311,9 @@ class _Faults(_Folder):
             if seg is not None: self._writer.abandon(seg)
             self._fast, self._retry = {}, self._now() + 1
         self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
+
+    def _over(self)->RuntimeError:
+        return RuntimeError(f'Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})')
 
     def _warn(self, text:str, topic:str='')->None:
         "Warn once about each `topic`, even where warnings are turned into errors."
@@ -330,7 +333,7 @@ class _Faults(_Folder):
         try: self._writer.sync()
         except OSError as e: self._warn(f"the store can't be synced: {e}")
 
-# %% ../../nbs/track/11_run.ipynb #c035
+# %% ../../nbs/track/11_run.ipynb #c038
 class _Extras(_Faults):
     "Keeps what is no number, and waits for what is not here yet."
     def _keep(self, key:str, v:Any, step:int, t:float)->None:
@@ -363,7 +366,7 @@ class _Extras(_Faults):
                 except Exception as e: self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
                 self._owed.popleft()
 
-# %% ../../nbs/track/11_run.ipynb #c036
+# %% ../../nbs/track/11_run.ipynb #c039
 class _Rows(_Extras):
     "Puts a row of any values where it belongs."
     def _put(self, row:dict, step:int, t:float)->None:
@@ -405,9 +408,6 @@ class _Rows(_Extras):
             with self._mutex: seg.grow(at)
         except SegmentClosed: raise self._over() from None
 
-    def _over(self)->RuntimeError:
-        return RuntimeError(f'Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})')
-
     @property
     def rows(self)->int:
         "Rows that this process has logged, without system metrics."
@@ -423,39 +423,9 @@ class _Rows(_Extras):
         "Whether this goes on with an earlier run."
         return self.session > 0
 
-# %% ../../nbs/track/11_run.ipynb #c038
-class _Log(_Rows):
-    "The ways to add a row."
-    def log(self,
-        metrics:Mapping[str, Any]|None=None, # Names and values; nested mappings become `a/b`
-        step:Any=None, # A whole number; None counts on from the last step
-        commit:bool|None=None, # False holds the values back until the next call
-        **kw:Any, # More metrics, by name
-    )->None:
-        "Add one row: `run.log(loss=.3, acc=.9)` or `run.log({'train/loss': .3}, step=7)`."
-        t = monotonic() + self._offset
-        if kw: metrics = {**metrics, **kw} if metrics else kw
-        if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
-            values = metrics.values()
-            for v in values:
-                if type(v) is not float:
-                    try: values = [self._convert[type(v)](v) for v in values]
-                    except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
-                    break
-            if step is None: step = next(self._steps)
-            elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
-            else: return self._log(metrics, step, commit, t)
-            at = next(seg.places)
-            try:
-                if at >= seg.end: self._grow(seg, at)
-                seg.pack(seg.buf, at, step, *values, t)
-            except OSError as e: self._lost(e, len(metrics), seg)
-            except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
-            if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
-                self._spent += self._now() - t
-                self._timed += 1
-        else: self._log(metrics, step, commit, t)
-
+# %% ../../nbs/track/11_run.ipynb #c041
+class _General(_Rows):
+    "Adds a row of any kind."
     def _log(self, metrics:Any, step:Any, commit:bool|None, t:float)->None:
         "The general path of `log`: any values, new keys, held rows, errors with a name."
         if self._closed: raise self._over()
@@ -487,6 +457,39 @@ class _Log(_Rows):
             self._timers = True
             self._worker.every(5., self._sync)
 
+# %% ../../nbs/track/11_run.ipynb #c043
+class _Log(_General):
+    "The ways to add a row."
+    def log(self,
+        metrics:Mapping[str, Any]|None=None, # Names and values; nested mappings become `a/b`
+        step:Any=None, # A whole number; None counts on from the last step
+        commit:bool|None=None, # False holds the values back until the next call
+        **kw:Any, # More metrics, by name
+    )->None:
+        "Add one row: `run.log(loss=.3, acc=.9)` or `run.log({'train/loss': .3}, step=7)`."
+        t = monotonic() + self._offset
+        if kw: metrics = {**metrics, **kw} if metrics else kw
+        if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
+            values = metrics.values()
+            for v in values:
+                if type(v) is not float:
+                    try: values = [self._convert[type(v)](v) for v in values]
+                    except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
+                    break
+            if step is None: step = next(self._steps)
+            elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
+            else: return self._log(metrics, step, commit, t)
+            at = next(seg.places)
+            try:
+                if at >= seg.end: self._grow(seg, at)
+                seg.pack(seg.buf, at, step, *values, t)
+            except OSError as e: self._lost(e, len(metrics), seg)
+            except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
+            if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
+                self._spent += self._now() - t
+                self._timed += 1
+        else: self._log(metrics, step, commit, t)
+
     def log_system(self,
         values:Mapping[str, float], # Names that start with `sys/`
     )->None:
@@ -496,7 +499,7 @@ class _Log(_Rows):
             self._try(lambda: self._write(dict(values), {}, max(self.step - 1, 0), self._now()))
             self._system_rows += 1
 
-# %% ../../nbs/track/11_run.ipynb #c040
+# %% ../../nbs/track/11_run.ipynb #c045
 class _Meta(_Log):
     "The run's own record: config, summary, metric definitions, errors."
     def update_meta(self,
@@ -556,7 +559,7 @@ class _Meta(_Log):
         text = ''.join(traceback.format_exception(type(e), e, e.__traceback__))[-20_000:]
         self._error = (status, self.rows)
         error = dict(type=type(e).__name__, message=str(e)[:2000], traceback=text, cell=cell)
-        self._try(lambda: self._event('error', **error))
+        self._try(lambda: self._event('error', fields=error))
         self.update_meta(error=error)
         return status
 
@@ -564,7 +567,7 @@ class _Meta(_Log):
         "What an end that nobody asked for means: the last error's status, unless rows came after it."
         return self._error[0] if self._error and self._error[1] == self.rows else 'finished'
 
-# %% ../../nbs/track/11_run.ipynb #c042
+# %% ../../nbs/track/11_run.ipynb #c047
 class _View(_Meta):
     "What can be asked of a live run."
     def history(self,
@@ -593,9 +596,9 @@ class _View(_Meta):
         return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds,
             share=seconds/lived if lived else 0., bytes=self._writer.nbytes + self._bytes)
 
-# %% ../../nbs/track/11_run.ipynb #c044
-class Run(_View):
-    "A live run, which `mlkit.init` makes: `log` to it, change its `config`, read its `history`, `finish` it or use it in a `with` block."
+# %% ../../nbs/track/11_run.ipynb #c049
+class _Files(_View):
+    "What a run keeps besides numbers, when asked to."
     def alert(self,
         title:str, # A short title
         text:str='', # What happened
@@ -635,6 +638,9 @@ class Run(_View):
         (self.path/'files').mkdir(exist_ok=True)
         return str(self.path/'files')
 
+# %% ../../nbs/track/11_run.ipynb #c051
+class Run(_Files):
+    "A live run, which `mlkit.init` makes: `log` to it, change its `config`, read its `history`, `finish` it or use it in a `with` block."
     def background(self, fn:Callable[[], Any])->None:
         "Run `fn` once on the run's own thread."
         self._worker.submit(fn)
@@ -684,7 +690,7 @@ class Run(_View):
     def __reduce__(self): return attach, (str(self.path), self.session, self.rank)
     def __repr__(self)->str: return f'Run {self.name} of {self.project}: {self.status}, {self.rows} rows, id {self.id}'
 
-# %% ../../nbs/track/11_run.ipynb #c046
+# %% ../../nbs/track/11_run.ipynb #c053
 def _forked()->None:
     "In a forked child: keep the runs, drop what belongs to the parent."
     for run in list(_live):
@@ -699,7 +705,7 @@ def _at_exit()->None:
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forked)
 atexit.register(_at_exit)
 
-# %% ../../nbs/track/11_run.ipynb #c047
+# %% ../../nbs/track/11_run.ipynb #c054
 def attach(
     path:str|Path, # The folder of a run that another process owns
     session:int=0, # How often the run was resumed before
@@ -710,7 +716,7 @@ def attach(
     mine = next((r for r in list(_live) if r.path == path), None)
     return mine or Run(path, load_json((path/'run.json').read_bytes()), session=session, rank=rank)
 
-# %% ../../nbs/track/11_run.ipynb #c049
+# %% ../../nbs/track/11_run.ipynb #c056
 class NullRun(RunBase):
     "A run that keeps nothing, for `mode='disabled'`: config and summary work in memory, the rest does nothing."
     path, rows, dropped, step, dir, resumed = None, 0, 0, 0, '', False

@@ -50,7 +50,7 @@ def this_cell()->dict|None: # None outside a notebook; `id` may be None, `count`
     try: id = (kernel.get_parent('shell').get('metadata') or {}).get('cellId')
     except Exception: id = None
     source = (shell.user_ns.get('In') or [''])[-1]
-    return dict(id=id, count=shell.execution_count, lines=[l.strip() for l in source.splitlines() if 'init(' in l], source=source)
+    return dict(id=id, count=shell.execution_count, lines=[o.strip() for o in source.splitlines() if 'init(' in o], source=source)
 
 # %% ../../nbs/track/18_session.ipynb #c012
 def _same_cell(a:dict|None, b:dict|None)->bool:
@@ -359,7 +359,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c041
+# %% ../../nbs/track/18_session.ipynb #c042
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -378,6 +378,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, **kw)
 
+# %% ../../nbs/track/18_session.ipynb #c043
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
