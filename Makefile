@@ -15,6 +15,8 @@ STAMP  := $(VENV)/.installed
 WORKERS ?= 2
 export PATH := $(BIN):$(PATH)
 
+cells tests: export OMP_NUM_THREADS = 1         # the workers share the cores; threads of torch would fight over them
+
 .PHONY: help demo test docs bench lock sync clean setup check-sync lint types cells tests
 .DEFAULT_GOAL := help
 
@@ -23,7 +25,7 @@ help:
 
 setup: $(STAMP)
 
-# A Python without ensurepip (Debian's, without python3-venv) still makes an environment; its pip then fills it from outside.
+# A Python without ensurepip (Debian's, without python3-venv) still makes an environment, which its pip fills from outside.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "mlkit needs Python >= 3.10, but $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV) install -q pip; }
@@ -46,7 +48,7 @@ check-sync: setup
 
 lint: check-sync
 	@echo '== lint'
-	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff check -q --output-format concise .
 	@$(BIN)/chkstyle nbs
 
 types: check-sync
@@ -55,11 +57,11 @@ types: check-sync
 
 cells: check-sync
 	@echo '== the cells of the notebooks'
-	@$(BIN)/nbdev-test --n_workers $(WORKERS) --timing
+	@$(BIN)/python tools/cells.py --workers $(WORKERS)
 
 tests: check-sync
 	@echo '== tests/'
-	@$(BIN)/python -m pytest -q -n $(WORKERS) tests
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests
 
 sync: setup
 	@$(BIN)/python tools/sync.py
