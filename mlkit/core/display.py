@@ -258,7 +258,8 @@ class Table:
         kept = _fitting(self.columns, width)
         left = len(self.columns) - len(kept)
         notes = [o for o in (self.note, f'{left} more column{"s"*(left > 1)} in a wider window' if left else '') if o]
-        return '\n'.join([_rich(kept, self.rows, width, terminal), *(['', *(fill(o, width or 1000) for o in notes)] if notes else [])])
+        foot = ['', *(fill(o, width or 1000) for o in notes)] if notes else []
+        return '\n'.join([_rich(kept, self.rows, width, terminal), *foot])
 
     def html(self)->str:
         "The table as HTML; every text in it is escaped."

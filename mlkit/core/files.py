@@ -28,14 +28,18 @@ def _tag(o:Any)->Any:
     return o
 
 # %% ../../nbs/core/01_files.ipynb #c011
+_SURROGATE = re.compile('[\ud800-\udfff]')        # half a character, as in file names that are no UTF-8: escaped, not written
+
 def dump_json(
     obj:Any, # Dicts, lists, strings, numbers, bools and None
     indent:int|None=None, # Spaces a level; None writes one line
 )->str: # Strict JSON
     "Write `obj` as strict JSON in which NaN and infinities survive."
-    def dump(o): return json.dumps(o, allow_nan=False, indent=indent, ensure_ascii=False, separators=None if indent else (',', ':'))
-    try: return dump(obj)
-    except ValueError: return dump(_tag(obj))
+    def dump(o, ascii=False):
+        return json.dumps(o, allow_nan=False, indent=indent, ensure_ascii=ascii, separators=None if indent else (',', ':'))
+    try: text = dump(obj)
+    except ValueError: text = dump(obj := _tag(obj))
+    return dump(obj, True) if not text.isascii() and _SURROGATE.search(text) else text
 
 # %% ../../nbs/core/01_files.ipynb #c013
 def _untag(d:dict)->Any:

@@ -80,9 +80,9 @@ def _parse(text:str)->ast.AST:
         raise QueryError(f"Can't read the condition {text!r}: {hint}") from e
 
 # %% ../../nbs/core/06_query.ipynb #c026
-_COMPARE:dict[type, Callable] = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
+_COMPARE = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 _COMPARE |= {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.eq, ast.IsNot: operator.ne}
-_COMPARE |= {ast.In: lambda a, b: operator.contains(b, a), ast.NotIn: lambda a, b: not operator.contains(b, a)}
+_COMPARE |= {ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b} # pyright: ignore[reportOperatorIssue]
 
 def _compared(op:Callable, a:Any, b:Any)->bool:
     "`op(a, b)`, false where a value is missing or the two can't be compared."

@@ -20,7 +20,7 @@ from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config
 from .history import History, read_events
-from .run import NullRun, Run, attach, host_info, run_status
+from .run import NullRun, Run, attach, host_info, run_status, say
 
 # %% ../../nbs/track/18_session.ipynb #c008
 class _State:
@@ -68,7 +68,7 @@ def _foreign(given:Mapping[str, Any])->None:
     "Notice arguments of other trackers; raises `TypeError` for unknown ones."
     if unknown := sorted(set(given) - _FOREIGN):
         raise TypeError(f"init() has no argument {', '.join(unknown)}; config values go into config=dict(...)")
-    if given: print(f"mlkit: ignored, since it means nothing here: {', '.join(sorted(given))}", file=sys.stderr)
+    if given: say(f"ignored, since it means nothing here: {', '.join(sorted(given))}")
 
 # %% ../../nbs/track/18_session.ipynb #c018
 def _metas(folder:Path)->list[dict]:
@@ -330,11 +330,11 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
     if again:
         before.meta['links'] = {**before.meta.get('links', {}), 'superseded_by': id}
         before.finish('superseded')
-        print(f'mlkit: {before.name} is superseded by {words(id)}, since its cell runs again', file=sys.stderr)
+        say(f'{before.name} is superseded by {words(id)}, since its cell runs again')
         return dict(supersedes=before.id, rerun_of=before.id)
     if reinit != 'create_new' and before.id != id:
         before.finish(before._end_status())
-        print(f'mlkit: {before.name} is {before.status}, since {words(id)} begins', file=sys.stderr)
+        say(f'{before.name} is {before.status}, since {words(id)} begins')
     return {}
 
 # %% ../../nbs/track/18_session.ipynb #c040
