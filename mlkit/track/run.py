@@ -94,6 +94,7 @@ class Config(MutableMapping):
     def __setattr__(self, k:str, v:Any)->None: self[k] = v
     def __dir__(self): return [*super().__dir__(), *map(str, self._data)]
     def __repr__(self)->str: return f'Config({self._data!r})'
+    def __reduce__(self): return Config, (self._data,)                   # a copy is no part of the run
     def update(self, data:Any=None, allow_val_change:bool|None=None, **kw)->None: # `allow_val_change`: of W&B, ignored
         "Set several settings at once, from anything that `init(config=...)` takes."
         for k, v in {**as_config(data), **kw}.items(): self[k] = v
@@ -635,7 +636,9 @@ class _Files(_View):
             to = self.path/'files'/(os.path.relpath(p, base) if inside else os.path.basename(p))
             def copy(p=p, to=to):
                 to.parent.mkdir(parents=True, exist_ok=True)
-                if os.path.isdir(p): shutil.copytree(p, to, dirs_exist_ok=True)
+                store = str(self.path.parent.parent)                     # a folder that holds the store would copy itself
+                def skip(folder, names): return [n for n in names if os.path.join(folder, n) == store]
+                if os.path.isdir(p): shutil.copytree(p, to, dirs_exist_ok=True, ignore=skip)
                 else: shutil.copy2(p, to)
                 self._event('file', key=None, path=str(to.relative_to(self.path/'files')))
                 out.append(str(to))
@@ -724,7 +727,10 @@ def attach(
     "Open the run at `path` for writing beside its owner; in the owner's own process, that is the same object."
     path = Path(path)
     mine = next((r for r in list(_live) if r.path == path), None)
-    return mine or Run(path, load_json((path/'run.json').read_bytes()), session=session, rank=rank)
+    if mine: return mine
+    run = Run(path, load_json((path/'run.json').read_bytes()), session=session, rank=rank)
+    run._closed = run.status != 'running'
+    return run
 
 # %% ../../nbs/track/11_run.ipynb #c058
 class NullRun(RunBase):
