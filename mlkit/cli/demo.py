@@ -24,7 +24,7 @@ from ..track.run import Run
 from ..track.session import init
 from ..track.store import Runs, runs
 
-if TYPE_CHECKING: import torch
+if TYPE_CHECKING: import torch # chkstyle: ignore
 
 # %% ../../nbs/cli/90_demo.ipynb #c008
 def digits(
