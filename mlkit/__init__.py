@@ -8,20 +8,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mlkit.track.compare import diff, parallel, plot
+    from mlkit.track.export import export_runs, import_runs
     from mlkit.track.run import Run
     from mlkit.track.session import alert, current, define_metric, finish, init, log, login, save
     from mlkit.track.store import RunRecord, Runs, Store, runs
-    from mlkit.track.tidy import archive, delete, export_runs, gc, import_runs, note, rename, restore, tag
+    from mlkit.track.tidy import archive, delete, gc, note, rename, restore, tag
     config: Any
     run: Run | None
     summary: Any
 
 _HOME = {
     'compare': 'diff parallel plot',
+    'export': 'export_runs import_runs',
     'run': 'Run',
     'session': 'alert current define_metric finish init log login save',
     'store': 'RunRecord Runs Store runs',
-    'tidy': 'archive delete export_runs gc import_runs note rename restore tag'}
+    'tidy': 'archive delete gc note rename restore tag'}
 _LAZY = {name: f'mlkit.track.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['__version__', 'alert', 'archive', 'config', 'current', 'define_metric', 'delete', 'diff', 'export_runs', 'finish', 'gc',
     'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'restore', 'Run', 'run', 'RunRecord', 'Runs', 'runs',

@@ -6,8 +6,8 @@
 __all__ = ['LARGEST', 'FORMATS', 'Block', 'blocks', 'export_runs', 'import_runs']
 
 # %% ../../nbs/track/14_export.ipynb #c002
-"""`export_runs` writes runs to files for other programs, `import_runs` makes runs of such files again. JSON holds all but
-saved files; CSV and Parquet hold two tables, one of the runs and one of the histories."""
+"""`export_runs` writes runs to files for other programs, `import_runs` makes runs of such files again. JSON holds all
+but saved files; CSV and Parquet hold two tables, one of the runs and one of the histories."""
 
 # %% ../../nbs/track/14_export.ipynb #c004
 import csv, json, os, re, shutil
@@ -24,7 +24,7 @@ from ..core.values import as_key
 from .history import PENDING, HistoryWriter, read_segment
 from .record import RunRecord, checked, flat
 
-# %% ../../nbs/track/14_export.ipynb #c009
+# %% ../../nbs/track/14_export.ipynb #c010
 class Block(NamedTuple):
     "Rows with the same keys, from one process; `cols` has a list of values for each key."
     session:int; rank:int; step:list[int]; time:list[float]; cols:dict[str, list]
@@ -34,7 +34,7 @@ def _file_block(path:Path)->Block:
     a = read_segment(path)
     session, rank = map(int, path.name.split('-')[:2])
     names = (a.dtype.names or ())[1:-1]
-    wide = names == ('values',) and bool(a.dtype['values'].shape)         # too many keys for a header: they are in a file
+    wide = names == ('values',) and bool(a.dtype['values'].shape)        # the keys didn't fit the header
     keys = load_json(path.with_suffix('.json').read_bytes())['keys'] if wide else names
     cols = {k: _plain(a['values'][:, i] if wide else a[k]) for i, k in enumerate(keys)}
     return Block(session, rank, a['_step'].tolist(), a['_time'].tolist(), cols)
@@ -45,7 +45,7 @@ def _plain(values:Any)->list:
     owed = (values.copy().view('i8') == int.from_bytes(PENDING, 'little')).tolist()
     return [None if o else v for v, o in zip(values.tolist(), owed, strict=True)]
 
-# %% ../../nbs/track/14_export.ipynb #c010
+# %% ../../nbs/track/14_export.ipynb #c013
 def blocks(
     r:RunRecord, # Any run
 )->Iterator[Block]: # System metrics too, superseded rows too
@@ -55,7 +55,7 @@ def blocks(
         cols = {k: [v] for k, v in e['values'].items()}
         yield Block(e.get('session', 0), e.get('rank', 0), [e['step']], [e['time']], cols)
 
-# %% ../../nbs/track/14_export.ipynb #c013
+# %% ../../nbs/track/14_export.ipynb #c016
 def _write_block(folder:Path, b:Block)->None:
     "Add the rows of `b` to the history in `folder`."
     owed = unpack('<d', PENDING)[0]
@@ -68,7 +68,7 @@ def _write_block(folder:Path, b:Block)->None:
     for step, t, *values in zip(b.step, b.time, *cols, strict=True): seg.write(step, values, t)
     writer.close()
 
-# %% ../../nbs/track/14_export.ipynb #c016
+# %% ../../nbs/track/14_export.ipynb #c019
 LARGEST = 5_000_000 # Bytes of a text file that still goes into the JSON
 
 def _texts(r:RunRecord)->dict[str, str]:
@@ -86,7 +86,7 @@ def _as_dict(r:RunRecord)->dict[str, Any]:
     events = [e for e in r.events() if e.get('kind') not in ('meta', 'row')]
     return dict(meta=meta, history=[b._asdict() for b in blocks(r)], events=events, texts=_texts(r))
 
-# %% ../../nbs/track/14_export.ipynb #c019
+# %% ../../nbs/track/14_export.ipynb #c022
 def _encode(v:Any)->str:
     "A value as the text of a cell, from which `_decode` makes the same value."
     if v is None: return ''
@@ -98,7 +98,7 @@ def _decode(text:str)->Any:
     try: return json.loads(text) if text else None
     except ValueError: return text
 
-# %% ../../nbs/track/14_export.ipynb #c022
+# %% ../../nbs/track/14_export.ipynb #c025
 _LONG = 'id session rank row step time metric value'.split()
 
 def _table(runs:Iterable[RunRecord])->list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def _long(runs:Iterable[RunRecord])->Iterator[tuple]:
                     if vs[i] is not None: yield r.id, b.session, b.rank, row, step, t, k, vs[i]
                 row += 1
 
-# %% ../../nbs/track/14_export.ipynb #c025
+# %% ../../nbs/track/14_export.ipynb #c028
 def _beside(path:Path)->Path: return path.with_name(f'{path.stem}.history{path.suffix}')
 
 def _write_csv(runs:Sequence[RunRecord], path:Path)->None:
@@ -129,7 +129,7 @@ def _write_csv(runs:Sequence[RunRecord], path:Path)->None:
         to.writerow(_LONG)
         to.writerows((*o[:-1], repr(o[-1])) for o in _long(runs))
 
-# %% ../../nbs/track/14_export.ipynb #c027
+# %% ../../nbs/track/14_export.ipynb #c030
 def _typed(values:list)->list:
     "Numbers as float64 where all are numbers, else text."
     def real(v): return type(v) in (int, float) and (float(v) == v or v != v)
@@ -145,7 +145,7 @@ def _write_parquet(runs:Sequence[RunRecord], path:Path)->None:
     cols |= dict(value=[float(v) for v in long[-1]], whole=[v if isinstance(v, int) else None for v in long[-1]])
     pq.write_table(pa.table(cols), _beside(path))
 
-# %% ../../nbs/track/14_export.ipynb #c029
+# %% ../../nbs/track/14_export.ipynb #c032
 FORMATS = '.json', '.csv', '.parquet'
 
 def export_runs(
@@ -160,13 +160,13 @@ def export_runs(
     else: raise ValueError(f"Can't export to {path.name!r}; choose from: {', '.join(FORMATS)}")
     return [path] if path.suffix == '.json' else [path, _beside(path)]
 
-# %% ../../nbs/track/14_export.ipynb #c033
+# %% ../../nbs/track/14_export.ipynb #c036
 def _nested(flat:dict[str, Any])->dict[str, Any]:
     "A nested dict of names with dots."
-    out:dict[str, Any] = {}
+    out = {}
     for name, v in flat.items():
         *path, last = name.split('.')
-        at = out
+        at:dict = out # chkstyle: ignore
         for k in path: at = at.setdefault(k, {}) if isinstance(at.get(k, {}), dict) else {}
         at[last] = v
     return out
@@ -174,27 +174,32 @@ def _nested(flat:dict[str, Any])->dict[str, Any]:
 def _part(row:dict[str, Any], prefix:str)->dict[str, Any]:
     return {k[len(prefix):]: v for k, v in row.items() if k.startswith(prefix) and v is not None}
 
-# %% ../../nbs/track/14_export.ipynb #c035
+# %% ../../nbs/track/14_export.ipynb #c038
 def _from_tables(rows:Iterable[dict], long:Iterable[tuple])->list[dict[str, Any]]:
     "Runs as in the JSON, from the two tables."
-    found:dict[tuple, dict] = {}
+    found, history = {}, {}
     for id, session, rank, row, step, t, metric, value in long:
         at = found.setdefault((id, session, rank, row), dict(step=step, time=t, values={}))
         at['values'][metric] = value
-    history:dict[str, dict[tuple, list]] = {}
     for (id, session, rank, _), o in found.items():
         kinds = tuple(isinstance(v, int) for v in o['values'].values())
         history.setdefault(id, {}).setdefault((session, rank, tuple(o['values']), kinds), []).append(o)
-    def block(session, rank, keys, rows):
-        cols = {k: [o['values'][k] for o in rows] for k in keys}
-        return dict(session=session, rank=rank, step=[o['step'] for o in rows], time=[o['time'] for o in rows], cols=cols)
-    def run(row):
-        meta = {k: v for k, v in row.items() if '.' not in k}
-        meta |= dict(config=_nested(_part(row, 'config.')), summary=_part(row, 'summary.'))
-        return dict(meta=meta, history=[block(k[0], k[1], k[2], v) for k, v in history.get(row['id'], {}).items()])
-    return [run(row) for row in rows]
+    def blocks(row): return [_rows_block(*o) for o in history.get(row['id'], {}).items()]
+    return [dict(meta=_meta(row), history=blocks(row)) for row in rows]
 
-# %% ../../nbs/track/14_export.ipynb #c036
+def _meta(row:dict[str, Any])->dict[str, Any]:
+    "The run.json that a row of the table of runs stands for."
+    meta = {k: v for k, v in row.items() if '.' not in k}
+    return meta | dict(config=_nested(_part(row, 'config.')), summary=_part(row, 'summary.'))
+
+def _rows_block(kind:tuple, rows:list[dict])->dict[str, Any]:
+    "Rows with the same keys as a block."
+    session, rank, keys, _ = kind
+    cols = {k: [o['values'][k] for o in rows] for k in keys}
+    step, t = [o['step'] for o in rows], [o['time'] for o in rows]
+    return dict(session=session, rank=rank, step=step, time=t, cols=cols)
+
+# %% ../../nbs/track/14_export.ipynb #c041
 def _number(text:str)->float|int: return float(text) if re.search(r'[.einf]', text) else int(text)
 
 def _read_csv(path:Path)->list[dict[str, Any]]:
@@ -202,7 +207,7 @@ def _read_csv(path:Path)->list[dict[str, Any]]:
         rows = [{k: v if k == 'id' else _decode(v) for k, v in row.items()} for row in csv.DictReader(f)]
     with open(_beside(path), newline='', encoding='utf-8') as f:
         lines = csv.reader(f)
-        if next(lines, None) != _LONG: raise ValueError(f'{_beside(path).name} has other columns than {", ".join(_LONG)}')
+        if next(lines, None) != _LONG: raise ValueError(f"{_beside(path).name} lacks the columns {', '.join(_LONG)}")
         return _from_tables(rows, ((o[0], *map(int, o[1:5]), float(o[5]), o[6], _number(o[7])) for o in lines))
 
 def _read_parquet(path:Path)->list[dict[str, Any]]:
@@ -213,9 +218,9 @@ def _read_parquet(path:Path)->list[dict[str, Any]]:
     values = [v if w is None else w for v, w in zip(long['value'], long['whole'], strict=True)]
     return _from_tables(rows, zip(*(long[k] for k in _LONG[:-1]), values, strict=True))
 
-# %% ../../nbs/track/14_export.ipynb #c040
-_KNOWN = '''name notes group job_type status started ended tags resumes rows dropped config summary metrics host code hardware error
-links'''.split()
+# %% ../../nbs/track/14_export.ipynb #c045
+_KNOWN = '''name notes group job_type status started ended tags resumes rows dropped
+config summary metrics host code hardware error links'''.split()
 
 def _clean(meta:dict[str, Any])->dict[str, Any]:
     "The known fields of a run.json, each of its type."
@@ -223,7 +228,7 @@ def _clean(meta:dict[str, Any])->dict[str, Any]:
     if out.get('status', 'running') == 'running': out['status'] = 'interrupted'
     return dict(format=1, notes='', tags=[], config={}, summary={}, archived=meta.get('archived') is True) | out
 
-# %% ../../nbs/track/14_export.ipynb #c042
+# %% ../../nbs/track/14_export.ipynb #c047
 def _inside(root:Path, name:str)->Path:
     "The path of the file `name` below `root`; `ValueError` when it would be anywhere else."
     for part in name.split('/'): safe_name(part, 'file')
@@ -247,7 +252,7 @@ def _block(b:dict[str, Any])->Block:
     cols = {as_key(k): [value(v) for v in vs] for k, vs in b['cols'].items()}
     return Block(int(b['session']), int(b['rank']), [int(v) for v in b['step']], [float(v) for v in b['time']], cols)
 
-# %% ../../nbs/track/14_export.ipynb #c045
+# %% ../../nbs/track/14_export.ipynb #c050
 def _place(run:dict[str, Any], root:Path, project:str|None)->RunRecord:
     "Make one run of what a file says; an id that is taken or can't be one is replaced."
     meta = run['meta']
@@ -282,5 +287,6 @@ def import_runs(
 
 def _read_json(path:Path)->list[dict[str, Any]]:
     data = load_json(path.read_bytes())
-    if not isinstance(data, dict) or data.get('mlkit_export') != 1: raise ValueError(f"{path.name} is no export of mlkit")
+    ours = isinstance(data, dict) and data.get('mlkit_export') == 1
+    if not ours: raise ValueError(f"{path.name} is no export of mlkit")
     return data['runs']

@@ -6,17 +6,19 @@
 __all__ = ['STYLES', 'MOST_SHOWN', 'runs_table', 'Runs', 'runs', 'Store']
 
 # %% ../../nbs/track/16_store.ipynb #c002
-"""`runs` gives a live collection: it looks at the files when you do, so it never shows an old state. It is a table where it is shown, a
-sequence of `RunRecord` where it is indexed, and a DataFrame where you want to calculate."""
+"""`runs` gives a live collection: it looks at the files when you do, so it never shows an old state. It is a table
+where it is shown, a sequence of `RunRecord` where it is indexed, and a DataFrame where you want to calculate."""
 
 # %% ../../nbs/track/16_store.ipynb #c004
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.config import find_store
-from ..core.display import Column, Table, is_absent, ordered, show_age, show_duration, show_numbers, show_path, show_value, sort_key
+from ..core.display import Column, Table, is_absent, ordered, sort_key
+from ..core.display import show_age, show_duration, show_numbers, show_path, show_value
 from ..core.files import safe_name
 from ..core.query import parse, resolve
 from .compare import Chart, changing, goal, parallel, plot
@@ -24,8 +26,8 @@ from .export import export_runs
 from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
+    import pandas as pd # chkstyle: ignore
+    from matplotlib.axes import Axes # chkstyle: ignore
 
 # %% ../../nbs/track/16_store.ipynb #c010
 _AXES = {'epoch', 'epochs', 'step', 'steps', 'iter', 'iteration', 'global_step', 'batch'}
@@ -35,11 +37,9 @@ def _settings(rows:list[dict], most:int=6)->list[str]:
     return (changing(rows) if len(rows) > 1 else [k for k in rows[0] if k.startswith('config.')])[:most]
 
 def _metrics(rows:list[dict], rules:dict, most:int=5)->list[str]:
-    "The metrics worth a column: numbers, defined ones first, then those that most runs have; x axes such as `epoch` come last."
-    counts:dict[str, int] = {}
-    for row in rows:
-        for k, v in row.items():
-            if k.startswith('summary.') and isinstance(v, (int, float)): counts[k] = counts.get(k, 0) + 1
+    "The metrics worth a column: defined ones first, then those that most runs have; x axes such as `epoch` come last."
+    def is_metric(k, v): return k.startswith('summary.') and isinstance(v, (int, float))
+    counts = Counter(k for row in rows for k, v in row.items() if is_metric(k, v))
     axes = _AXES | {r.get('step_metric') for r in rules.values()}
     def order(k): return k[8:] in axes, k[8:] not in rules, -counts[k]
     return sorted(counts, key=order)[:most]
@@ -58,7 +58,8 @@ def _metric_column(rows:list[dict], runs:list[RunRecord], name:str, keep:int)->C
     return Column(name[8:], values, show_numbers(values), right=True, keep=keep, best=best, down=mode == 'max')
 
 # %% ../../nbs/track/16_store.ipynb #c016
-STYLES = dict(running='live', finished='good', failed='bad', crashed='bad', interrupted='warn', superseded='dim', unreadable='bad')
+STYLES = dict(running='live', finished='good', interrupted='warn', superseded='dim')
+STYLES |= dict.fromkeys(('failed', 'crashed', 'unreadable'), 'bad')
 
 def _few(title:str, values:list, keep:int)->list[Column]:
     "A column, unless it would be empty."
@@ -72,10 +73,11 @@ def runs_table(
     "The table of `runs`: name, status, age, settings that differ, main metrics."
     if not runs: return Table([], empty=empty)
     runs, rows, now = list(runs), [flat(r) for r in runs], time.time()
-    col = {k: [row[k] for row in rows] for k in ('id', 'name', 'project', 'status', 'started', 'duration', 'tags', 'group')}
+    col = {k: [row[k] for row in rows] for k in 'id name project status started duration tags group'.split()}
     rules = {k: v for r in runs for k, v in (r.meta.get('metrics') or {}).items()}
     ages = [None if t is None else now - t for t in col['started']]
-    guess = [f'{s}{"?"*(s in ("running", "crashed") and "guess" in r.status_note)}' for r, s in zip(runs, col['status'], strict=True)]
+    guess = [f'{s}?' if s in ('running', 'crashed') and 'guess' in r.status_note else s
+        for r, s in zip(runs, col['status'], strict=True)]
     out = [Column('name', [show_value(v, 32) for v in col['name']])]
     if len(set(col['name'])) < len(rows): out.append(Column('id', col['id']))
     if len(set(col['project'])) > 1: out.append(Column('project', col['project'], keep=2))
@@ -90,7 +92,7 @@ def runs_table(
 class _Found(Sequence[RunRecord]):
     "The sequence part of `Runs`: length, order, indexing."
     def __init__(self,
-        load:Callable[[], list[RunRecord]], # Finds the runs, newest first
+        load:Callable[[], list], # Finds the runs, newest first
         empty:Callable[[], str]=lambda: 'No runs', # Says why there are none, and what to do
     ): self._load, self._empty = load, empty
 
@@ -105,12 +107,12 @@ class _Found(Sequence[RunRecord]):
     def __getitem__(self, i:int|str)->RunRecord: ...
     @overload
     def __getitem__(self, i:slice)->'Runs': ...
-    def __getitem__(self, i):
+    def __getitem__(self, i:int|str|slice)->'RunRecord|Runs':
         if isinstance(i, slice): return Runs(lambda: self._load()[i], self._empty)
         found = self._some()
         if isinstance(i, str): return pick(i, found)
         try: return found[i]
-        except IndexError: raise IndexError(f"No run {i}: there {'is' if len(found) == 1 else 'are'} {len(found)}") from None
+        except IndexError: raise IndexError(f'No run {i}: the number of runs is {len(found)}') from None
 
     def _some(self)->list[RunRecord]:
         "The runs, of which there must be one."
@@ -119,7 +121,9 @@ class _Found(Sequence[RunRecord]):
         return found
 
     @property
-    def rows(self)->list[dict[str, Any]]: "Each run as a flat dict, see `flat`."; return [flat(r) for r in self._load()]
+    def rows(self)->list[dict]:
+        "Each run as a flat dict, see `flat`."
+        return [flat(r) for r in self._load()]
 
 # %% ../../nbs/track/16_store.ipynb #c022
 def _names(rows:list[dict])->list[str]:
@@ -142,16 +146,16 @@ def _sorted(runs:list[RunRecord], by:str, ascending:bool)->list[RunRecord]:
     return [runs[i] for i in ordered([row.get(name) for row in rows], not ascending)]
 
 # %% ../../nbs/track/16_store.ipynb #c025
-MOST_SHOWN = 50 # Rows of a table that shows itself
+def _hashable(v:Any)->Any: return show_value(v) if isinstance(v, (list, dict)) else v
 
-class Runs(_Found):
-    "A live collection of runs, newest first; made by `mlkit.runs`."
+class _Asked(_Found):
+    "The questions part of `Runs`: filter, order, groups."
     def where(self,
         condition:str, # For example `lr < 0.05 and acc > 0.9`, `'base' in tags`, "`val/loss` < 1"
     )->'Runs': # `QueryError` says what can't be read or found
         "The runs for which `condition` holds; a comparison with a missing value is false."
-        if (now := self._load()): _selected(now, condition)
-        def empty(): return f"No run where {condition}; {len(self)} runs without the condition" if self else self._empty()
+        _selected(self._load(), condition)
+        def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
         return Runs(lambda: _selected(self._load(), condition), empty)
 
     def sort(self,
@@ -159,7 +163,7 @@ class Runs(_Found):
         ascending:bool=True, # The smallest first
     )->'Runs': # Where the value is missing or NaN comes last
         "The runs in the order of `by`."
-        if (now := self._load()): _sorted(now, by, ascending)
+        _sorted(self._load(), by, ascending)
         return Runs(lambda: _sorted(self._load(), by, ascending), self._empty)
 
     def group_by(self,
@@ -173,11 +177,14 @@ class Runs(_Found):
         def part(v): return Runs(lambda: [r for r in self._load() if value(r) == v], self._empty)
         return {v: part(v) for v in sorted(values, key=lambda v: (v is None, sort_key(v)))}
 
+# %% ../../nbs/track/16_store.ipynb #c027
+class _Answered(_Asked):
+    "The part of `Runs` that names one run, or makes a DataFrame of all."
     def best(self,
         metric:str, # A metric's name; the last part is enough where it is clear
         mode:str|None=None, # 'max' or 'min'; by default as `define_metric` said, else by the name
     )->RunRecord:
-        "The run with the best `metric`: the lowest for names with loss, error, perplexity, mae, mse, rmse, time, ..., else the highest."
+        "The run with the best `metric`: lowest for loss, error, perplexity, mae, mse, rmse, time, ..., else highest."
         if mode not in (None, 'max', 'min'): raise ValueError(f"mode={mode!r}; choose from: 'max', 'min'")
         found = self._some()
         rows = [flat(r) for r in found]
@@ -201,6 +208,11 @@ class Runs(_Found):
         df['started'] = pd.to_datetime(df['started'].astype(float), unit='s', utc=True)
         return df
 
+# %% ../../nbs/track/16_store.ipynb #c029
+MOST_SHOWN = 50 # Rows of a table that shows itself
+
+class Runs(_Answered):
+    "A live collection of runs, newest first; made by `mlkit.runs`."
     def plot(self,
         metric:str, # A metric's name; the last part is enough where it is clear
         x:str|None=None, # 'step', 'time' or a metric such as 'epoch'; by default what `define_metric` said, else 'step'
@@ -237,9 +249,7 @@ class Runs(_Found):
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
 
-def _hashable(v:Any)->Any: return show_value(v) if isinstance(v, (list, dict)) else v
-
-# %% ../../nbs/track/16_store.ipynb #c027
+# %% ../../nbs/track/16_store.ipynb #c031
 def _why_empty(root:Path, project:str|None)->str:
     "What to do about an empty list."
     there, where = projects(root), show_path(root)
@@ -257,7 +267,7 @@ def runs(
     if project is not None: safe_name(project, 'project')  # a name that can't be one raises here, not at the first look
     return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project))
 
-# %% ../../nbs/track/16_store.ipynb #c048
+# %% ../../nbs/track/16_store.ipynb #c052
 class Store:
     "A folder of projects; `path` is found as `find_store` does by default."
     def __init__(self,
@@ -265,7 +275,9 @@ class Store:
     ): self.path = find_store(path)
 
     @property
-    def projects(self)->list[str]: "The names of the projects that hold a run."; return projects(self.path)
+    def projects(self)->list[str]:
+        "The names of the projects that hold a run."
+        return projects(self.path)
 
     def runs(self,
         project:str|None=None, # A project's name; None takes all projects
@@ -285,9 +297,10 @@ class Store:
         found, now = {p: records(p, self.path) for p in self.projects}, time.time()
         last = [max((r.started or 0 for r in rs), default=0) for rs in found.values()]
         live = [sum(r.status == 'running' for r in rs) for rs in found.values()]
-        return Table([Column('project', list(found)), Column('runs', [len(rs) for rs in found.values()]), Column('running', live),
-            Column('newest', [now - t for t in last], [f'{show_age(t, now)} ago' for t in last], right=True)],
-            empty=_why_empty(self.path, None))
+        many = [len(rs) for rs in found.values()]
+        newest = Column('newest', [now - t for t in last], [f'{show_age(t, now)} ago' for t in last], right=True)
+        columns = [Column('project', list(found)), Column('runs', many), Column('running', live), newest]
+        return Table(columns, empty=_why_empty(self.path, None))
 
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
