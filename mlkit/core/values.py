@@ -29,7 +29,7 @@ def count(
 
 def _one(v:Any)->float|int|None:
     "The number in an array of one element, else None."
-    x = v.item() if count(v) == 1 else None
+    x = v.item() if count(v) == 1 and type(v).__name__ != 'MaskedConstant' else None     # `np.ma.masked` is no 0
     if isinstance(x, (int, float)): return x
     return float(x) if x is not None and getattr(x, 'dtype', None) is not None and x.dtype.kind == 'f' else None # longdouble
 
@@ -94,6 +94,7 @@ def as_key(
 )->str: # The name in Unicode form NFC
     "Check a metric's name; raises `TypeError` for what is no string and `ValueError` for a name that isn't allowed."
     if not isinstance(k, str): raise TypeError(f"A metric's name is a string, not {type(k).__name__}: {k!r}")
+    if k.startswith('sys/'): raise ValueError(f"The metric's name {k!r} starts with 'sys/', which is kept for the system's metrics")
     if _CONTROL.search(k): raise ValueError(f"The metric's name {k!r} holds a control character: remove it")
     if not k: raise ValueError("A metric's name can't be empty: log(loss=...) or log({'loss': ...})")
     if k[0] == '_': raise ValueError(f"The metric's name {k!r} starts with '_', which is kept for mlkit's own columns such as _step")

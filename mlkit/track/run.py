@@ -372,7 +372,9 @@ class _Extras(_Faults):
             while self._owed:
                 seg, at, column, wait = self._owed[0]
                 try: seg.set(at, column, wait())
-                except Exception as e: self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
+                except Exception as e:
+                    self.dropped += 1
+                    self._warn(f'a value could not be read from its device: {type(e).__name__}: {e}', 'device')
                 self._owed.popleft()
 
 # %% ../../nbs/track/11_run.ipynb #c041
@@ -443,6 +445,7 @@ class _General(_Rows):
         row = flatten(metrics)
         if step is not None: step = as_step(step)
         with self._mutex:
+            if self._closed: raise self._over()          # `finish` came while this call was waiting
             row = {**self._held, **row}
             self._held = row if commit is False else {}
             if commit is False:
@@ -677,7 +680,7 @@ class Run(_Files):
         for fn in [*self._hooks, self._worker.stop, self._settle]:
             try: fn()
             except Exception as e: self._warn(f'{getattr(fn, "__qualname__", fn)} failed at the end: {type(e).__name__}: {e}')
-        self._closed, self._fast, now = True, {}, self._now()
+        with self._mutex: self._closed, self._fast, now = True, {}, self._now()
         self.meta['status'] = status or ('failed' if exit_code else 'finished')
         if self.meta['status'] == 'finished': self.meta['error'] = None                 # it was overcome; the events keep it
         try:
