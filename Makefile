@@ -34,7 +34,7 @@ $(STAMP): $(wildcard requirements/*.txt) settings.ini setup.py pyproject.toml | 
 	@echo 'Installing the locked dependencies into $(VENV) (minutes the first time)'
 	@$(BIN)/python -m pip install -q --disable-pip-version-check \
 		-r requirements/dev$$($(BIN)/python -c 'import sys; print("" if sys.version_info >= (3, 11) else "-py310")').txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: setup
