@@ -21,7 +21,7 @@ from ..core.extras import need
 from ..core.files import append_line, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_key
-from .history import PENDING, HistoryWriter, read_segment
+from .history import MAX_KEY_SETS, PENDING, HistoryWriter, read_segment
 from .record import RunRecord, checked, flat
 
 # %% ../../nbs/track/14_export.ipynb #c010
@@ -67,6 +67,12 @@ def _write_block(folder:Path, b:Block)->None:
     cols = [vs if w else [owed if v is None else float(v) for v in vs] for vs, w in kept]
     for step, t, *values in zip(b.step, b.time, *cols, strict=True): seg.write(step, values, t)
     writer.close()
+
+def _append_rows(path:Path, b:Block)->None:
+    "Add the rows of `b` to the events in `path`, where rows go when there are too many files."
+    for i, (step, t) in enumerate(zip(b.step, b.time, strict=True)):
+        values = {k: vs[i] for k, vs in b.cols.items() if vs[i] is not None}
+        append_line(path, dict(kind='row', session=b.session, rank=b.rank, step=step, time=t, values=values))
 
 # %% ../../nbs/track/14_export.ipynb #c019
 LARGEST = 5_000_000 # Bytes of a text file that still goes into the JSON
@@ -238,7 +244,9 @@ def _inside(root:Path, name:str)->Path:
 def _fill(folder:Path, run:dict[str, Any], meta:dict[str, Any])->None:
     "Write the files of one run into the new `folder`."
     (folder/'history').mkdir(parents=True)
-    for b in run.get('history') or (): _write_block(folder/'history', _block(b))
+    for i, b in enumerate(map(_block, run.get('history') or ())):
+        if i < MAX_KEY_SETS: _write_block(folder/'history', b)
+        else: _append_rows(folder/'events.jsonl', b)
     for e in run.get('events') or (): append_line(folder/'events.jsonl', dict(e))
     for name, text in (run.get('texts') or {}).items():
         p = _inside(folder, name)
@@ -249,7 +257,8 @@ def _fill(folder:Path, run:dict[str, Any], meta:dict[str, Any])->None:
 def _block(b:dict[str, Any])->Block:
     "A block from a file, with every number checked."
     def value(v): return None if v is None else v if isinstance(v, (int, float)) else float(v)
-    cols = {as_key(k): [value(v) for v in vs] for k, vs in b['cols'].items()}
+    def key(k): return k if k.startswith('sys/') and as_key(k[4:]) else as_key(k)
+    cols = {key(k): [value(v) for v in vs] for k, vs in b['cols'].items()}
     return Block(int(b['session']), int(b['rank']), [int(v) for v in b['step']], [float(v) for v in b['time']], cols)
 
 # %% ../../nbs/track/14_export.ipynb #c050
