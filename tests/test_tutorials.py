@@ -57,5 +57,5 @@ def test_lessons_never_write_into_the_project():
     "Each one sets a store of its own before its first run, so that running the notebooks as tests leaves no runs behind."
     for path in ALL:
         code = [source(c) for c in cells(path, 'code')]
-        first = next(i for i, o in enumerate(code) if 'init(' in o and not o.startswith('%%writefile'))
+        first = next((i for i, o in enumerate(code) if 'init(' in o and '%%writefile' not in o), len(code))
         assert any('MLKIT_STORE' in o and o.startswith('#| hide') for o in code[:first]), path
