@@ -34,6 +34,8 @@ def _turn(store:Path, timeout:float=10.):
     finally: lock.release()
 
 # %% ../../nbs/track/19_tidy.ipynb #c012
+_GRACE = 10. # Seconds
+
 def edit(
     ref:Any, # A run: its id, name or record
     change:Callable[[dict], dict], # Gives the new values of fields, from the present run.json
@@ -45,8 +47,8 @@ def edit(
         meta = r.meta
         changes, now = change(meta), time.time()
         if meta.get('status') == 'running' or is_locked(r.path/'lock'):
-            append_line(r.path/EDITS, dict(kind='meta', time=now, changes=changes))
-        else: write_atomic(r.path/'run.json', dump_json({**meta, **changes, 'merged': now}, indent=1))
+            append_line(r.path/EDITS, dict(kind='meta', time=now + _GRACE, changes=changes))
+        else: write_atomic(r.path/'run.json', dump_json({**meta, **changes, 'merged': now + _GRACE}, indent=1))
     return r
 
 # %% ../../nbs/track/19_tidy.ipynb #c014
