@@ -145,8 +145,8 @@ def jsonable(
     if isinstance(v, (list, tuple)): return [down(o) for o in v]
     if isinstance(v, (set, frozenset)): return [down(o) for o in sorted(v, key=_repr)]
     if hasattr(v, 'tolist') and _root(v) in ('numpy', 'torch', 'jax', 'jaxlib') and v.ndim: return down(v.tolist())
-    if hasattr(v, '__dataclass_fields__') and not isinstance(v, type):
-        return {k: down(getattr(v, k)) for k in v.__dataclass_fields__}
+    fields = () if isinstance(v, type) else getattr(v, '__dataclass_fields__', ())
+    if fields: return {k: down(getattr(v, k)) for k in fields}
     if isinstance(v, os.PathLike): return os.fspath(v)
     if hasattr(v, 'isoformat'): return v.isoformat()
     if hasattr(v, 'value') and hasattr(v, 'name'): return down(v.value)        # an enum's member
@@ -168,8 +168,8 @@ def as_config(
     if config is None: return {}
     if isinstance(config, Mapping): return _fresh({str(k): v for k,v in config.items()})
     if hasattr(config, '__dataclass_fields__'): return _fresh({k: getattr(config, k) for k in config.__dataclass_fields__})
-    if hasattr(config, '__dict__') and not isinstance(config, type):
-        return _fresh({k: v for k,v in vars(config).items() if k[:1] != '_'})
+    own = {} if isinstance(config, type) else getattr(config, '__dict__', {})
+    if own: return _fresh({k: v for k,v in own.items() if k[:1] != '_'})
     raise TypeError(f"config is a dict (or argparse.Namespace, dataclass), not {type(config).__name__}: {config!r}")
 
 # %% ../../nbs/core/05_values.ipynb #c039

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core.files import load_json, mappable, read_lines, write_atomic
 from ..core.values import EXACT
 
-if TYPE_CHECKING: import numpy as np, pandas as pd
+if TYPE_CHECKING: import numpy as np, pandas as pd # chkstyle: ignore
 
 # %% ../../nbs/track/10_history.ipynb #c008
 def _header(fields:list[tuple], rows:int)->bytes:
@@ -56,6 +56,7 @@ class _Reserved:
     "A file with room for records of the same `keys`, and the map to write them through."
     __slots__ = tuple('path keys fields mapped fd buf pack start size places end last nbytes synced'.split())
     buf:Any                                                              # the map, or the descriptor for `pwrite`
+    pack:Any                                                             # puts a record into `buf` at an offset
     def __init__(self,
         path:Path, # The new file; `OSError` when it can't be created
         keys:tuple[str, ...], # The metrics' names in logging order
@@ -69,7 +70,7 @@ class _Reserved:
         self.size, self.start, self.end = record.size, len(_header(self.fields, 0)), 0
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self.buf = self.fd
-        self.pack:Any = record.pack_into if mapped else _Positional(record)
+        self.pack = record.pack_into if mapped else _Positional(record)
         self.places, self.last, self.nbytes, self.synced = count(self.start, self.size), None, 0, 0
         self.grow(self.start)
 
@@ -357,7 +358,9 @@ def _user_rows(path:Path)->int:
     return 0 if keys[0].startswith('sys/') else rows
 
 # %% ../../nbs/track/10_history.ipynb #c049
-def _superseded(part:_Part, cuts:Sequence[tuple[int, int]])->Any: # A mask over the rows of `part`
+_Cuts = list[tuple[int, int]] # A session, and the step after which it replaced what was there
+
+def _superseded(part:_Part, cuts:_Cuts)->Any: # A mask over the rows of `part`
     "Which rows a later session replaced by starting again at an earlier step."
     import numpy as np
     out = np.zeros(len(part.step), bool)
@@ -387,7 +390,7 @@ class _HistoryFiles:
             return any(system is None or k.startswith('sys/') == system for k in names)
         return [p for p in parts if len(p.step) and wanted(p)]
 
-    def _cuts(self, parts:Sequence[_Part])->list[tuple[int, int]]:
+    def _cuts(self, parts:Sequence[_Part])->_Cuts:
         "For each session after the first, the step after which it replaced what was there: as asked, or by its first row."
         first = {}
         for p in parts:
@@ -424,7 +427,7 @@ class _HistoryFiles:
         return max((r.time for r in self._tails()), default=None)
 
 # %% ../../nbs/track/10_history.ipynb #c053
-def _points(p:_Part, key:str, cuts:Sequence[tuple[int, int]])->Metric:
+def _points(p:_Part, key:str, cuts:_Cuts)->Metric:
     "The points of `key` in one part, without superseded ones and those that a device still owes."
     i, v = p.cols[key]
     m = Metric(p.step, v, p.time) if i is None else Metric(p.step[i], v, p.time[i])
@@ -441,9 +444,12 @@ class History(_HistoryFiles):
     )->Metric: # Without superseded rows; `KeyError` lists the names when there is no such metric
         "The points of the metric `key`, as views of the file where one file holds them all."
         parts = self._parts(None, rank=rank)
-        if not any(key in p.cols for p in parts):
-            raise KeyError(f"No metric {key!r}; choose from: {', '.join(self.keys) or 'nothing yet'}")
+        if not any(key in p.cols for p in parts): raise self._missing(key)
         return self._metric(parts, key)
+
+    def _missing(self, key:str)->KeyError:
+        known = ', '.join(self.keys) or 'nothing was logged yet'
+        return KeyError(f'No metric {key!r}; choose from: {known}')
 
     def _metric(self, parts:list[_Part], key:str)->Metric:
         "The points of `key` in `parts`."

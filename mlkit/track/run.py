@@ -27,7 +27,7 @@ from ..core.values import EXACT, as_config, as_number, as_step, fetch, flatten, 
 from ..core.values import count as array_count
 from .history import PENDING, History, HistoryWriter, Segment, SegmentClosed, read_events
 
-if TYPE_CHECKING: import pandas as pd
+if TYPE_CHECKING: import pandas as pd # chkstyle: ignore
 
 # %% ../../nbs/track/11_run.ipynb #c008
 def say(
@@ -239,7 +239,7 @@ def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a 
 # %% ../../nbs/track/11_run.ipynb #c034
 _PENDING = struct.unpack('<d', PENDING)[0]
 _HERE = os.path.dirname(os.path.dirname(__file__)) if '__file__' in globals() else '<none>'
-_live:weakref.WeakSet[Any] = weakref.WeakSet()          # what a fork and the interpreter's exit must know of
+_live = weakref.WeakSet[Any]()          # what a fork and the interpreter's exit must know of
 
 class RunBase:
     "What every run has: its identity, its config and the rules of its metrics; nothing is written here."
@@ -282,7 +282,7 @@ class _Folder(RunBase):
         self.path, self.session, self.rank, self._held_lock = Path(path), session, rank, lock
         self.dropped, self._warned, self._error = 0, set(), None
         self._hooks = []
-        self._convert:dict = {float: float}
+        self._convert = dict[type, Any]({float: float})
         self._steps, self._files = count(first_step), count()
         self._spent = self._slow_spent = 0.
         self._timed = self._slow_calls = self._bytes = self._system_rows = 0
@@ -322,7 +322,8 @@ class _Faults(_Folder):
         self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
 
     def _over(self)->RuntimeError:
-        return RuntimeError(f'Run {self.name} is {self.status}; go on with it by mlkit.init(resume={self.id!r})')
+        how = f'go on with it by mlkit.init(resume={self.id!r})'
+        return RuntimeError(f'Run {self.name} is {self.status}; {how}')
 
     def _warn(self, text:str, topic:str='')->None:
         "Warn once about each `topic`, even where warnings are turned into errors."

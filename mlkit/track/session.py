@@ -378,7 +378,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, **kw)
 
-# %% ../../nbs/track/18_session.ipynb #c043
+# %% ../../nbs/track/18_session.ipynb #c044
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
