@@ -1,4 +1,4 @@
-"The tutorials are read more often than they are run: what is committed must be complete, and show nothing of the machine that ran them."
+"Lessons are read more often than run: what is committed must be complete, and show nothing of the machine that ran it."
 import getpass, json, re, socket
 from pathlib import Path
 
@@ -9,14 +9,17 @@ LESSONS = sorted((ROOT/'nbs'/'tutorials').glob('*.ipynb'))
 ALL = [ROOT/'nbs'/'index.ipynb', *LESSONS]
 PRIVATE = re.compile(r'/tmp/|/home/|/root\b|/Users/|/var/folders/|\bsite-packages\b')
 
-def cells(path:Path, kind:str)->list[dict]: return [c for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+def cells(path:Path, kind:str)->list[dict]:
+    return [c for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+
 def source(c:dict)->str: return ''.join(c['source'])
 
 def texts(c:dict)->str:
     "Everything that a cell shows, pictures left out."
     out = []
     for o in c['outputs']:
-        out += [''.join(o.get('text', []))] + [''.join(v) for k, v in o.get('data', {}).items() if k.startswith('text/')]
+        data = o.get('data', {})
+        out += [''.join(o.get('text', [])), *(''.join(data[k]) for k in data if k.startswith('text/'))]
     return re.sub('\x1b\\[[0-9;]*m', '', '\n'.join(out))
 
 def test_there_are_the_five_lessons():
@@ -54,7 +57,7 @@ def test_links_lead_somewhere(path):
             if '://' not in link: assert (path.parent/link).exists(), link
 
 def test_lessons_never_write_into_the_project():
-    "Each one sets a store of its own before its first run, so that running the notebooks as tests leaves no runs behind."
+    "Each one sets a store of its own before its first run, so that running them as tests leaves no runs behind."
     for path in ALL:
         code = [source(c) for c in cells(path, 'code')]
         first = next((i for i, o in enumerate(code) if 'init(' in o and '%%writefile' not in o), len(code))

@@ -1,5 +1,6 @@
 """The pictures of README.md, taken from a real run of the demo: `nbs/images/runs.png` is what a notebook shows for
-`mlkit.runs('digits')`, `nbs/images/curves.png` what `mlkit demo` draws. Needs Chromium; run it when either looks different."""
+`mlkit.runs('digits')`, `nbs/images/curves.png` what `mlkit demo` draws.
+Needs Chromium; run it when either has changed."""
 import os, shutil, sys, tempfile
 from pathlib import Path
 
