@@ -199,7 +199,8 @@ def _sorter(uid:str, i:int, down:bool)->str:
     first = dn if down else up
     return (f'{up} tbody tr{{order:var(--c{i})}}{dn} tbody tr{{order:calc(9999999*var(--m{i},0) - var(--c{i}))}}'
         f'{first} th:nth-child({i+1}) label+label{{display:block}}'
-        f'{up} th:nth-child({i+1}) label::after{{content:"↑"}}{dn} th:nth-child({i+1}) label::after{{content:"↓"}}')
+        f'{up} th:nth-child({i+1}) label:first-child::after{{content:"↑"}}'
+        f'{dn} th:nth-child({i+1}) label:first-child::after{{content:"↓"}}')
 
 # %% ../../nbs/core/07_display.ipynb #c048
 def _ranks(columns:list[Column])->list[str]:
