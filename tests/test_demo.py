@@ -39,3 +39,18 @@ def test_a_missing_scikit_learn_is_one_clear_sentence(store, monkeypatch):
     from mlkit.cli import demo
     monkeypatch.setitem(sys.modules, 'sklearn', None)
     with pytest.raises(ImportError, match=r"The demo needs sklearn: pip install 'mlkit-nb\[demo\]'"): demo.main()
+
+def test_commands_to_go_on_with_work_where_the_environment_is_not_active(tmp_path, monkeypatch):
+    "`make` puts the environment on the PATH for itself; the user's shell knows nothing of it."
+    from mlkit.cli import demo
+    bin = tmp_path/'.venv'/'bin'
+    bin.mkdir(parents=True)
+    for name in ('python', 'mlkit'): (bin/name).touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'executable', str(bin/'python'))
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path/'.venv'))
+    monkeypatch.setenv('PATH', str(bin))
+    monkeypatch.delenv('VIRTUAL_ENV', raising=False)
+    assert demo._command('mlkit') == '.venv/bin/mlkit'
+    monkeypatch.setenv('VIRTUAL_ENV', str(tmp_path/'.venv'))
+    assert demo._command('mlkit') == 'mlkit'

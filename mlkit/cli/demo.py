@@ -182,7 +182,8 @@ def _near(path:str|Path)->str:
 def _command(name:str)->str:
     "How to call the program `name` of this Python's environment."
     here = shutil.which(name, path=str(Path(sys.executable).parent))
-    return name if here is None or shutil.which(name) == here else _near(here)
+    active = os.environ.get('VIRTUAL_ENV', sys.base_prefix) == sys.prefix # not PATH: make sets that for itself alone
+    return name if here is None or active else _near(here)
 
 # %% ../../nbs/cli/90_demo.ipynb #c050
 def _next(store:Path)->list[str]:
