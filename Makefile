@@ -1,7 +1,7 @@
 # make demo    set up, train six small models, compare their runs
 # make test    set up, run every gate: notebooks clean and in sync, lint, types, the notebooks' cells, tests/
 # make docs    set up, build the docs site into _docs/
-# make bench   set up, measure against the peers in benchmarks/
+# make bench   set up, install the peers into .venv-bench, measure beside them: make bench ARGS=--quick
 # make lock    pin requirements/*.in anew
 # make sync    clean the notebooks, export them to mlkit/, write README.md
 # make clean   remove what the other commands made
@@ -10,6 +10,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+PEERS  := .venv-bench
 BIN    := $(CURDIR)/$(VENV)/bin
 STAMP  := $(VENV)/.installed
 WORKERS ?= 2
@@ -69,12 +70,20 @@ sync: setup
 docs: setup
 	@$(BIN)/python tools/docs.py
 
-bench: setup
-	@$(BIN)/python -m benchmarks
+# The peers bring hundreds of packages: they get an environment of their own.
+$(PEERS)/.installed: benchmarks/requirements.txt settings.ini setup.py | $(STAMP)
+	@echo 'Installing the peers into $(PEERS)'
+	@$(BIN)/python -m venv --without-pip $(PEERS)
+	@$(BIN)/python -m pip --python $(PEERS) install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip --python $(PEERS) install -q --disable-pip-version-check -e .
+	@touch $@
+
+bench: $(PEERS)/.installed
+	@$(PEERS)/bin/python -m benchmarks $(ARGS)
 
 lock: setup
 	@$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) _docs _proc build dist demo-output *.egg-info .pytest_cache .ruff_cache .hypothesis .quarto
+	rm -rf $(VENV) $(PEERS) _docs _proc build dist demo-output *.egg-info .pytest_cache .ruff_cache .hypothesis .quarto
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
