@@ -2,9 +2,10 @@
 
     python benchmarks/bench_listing.py [RUNS ...]
 
-Stores of 1,000 and 10,000 runs are written to a temporary folder, with a run.json of the size that a real run has. 'cold' is the first
-look of a process (the files are in the page cache), 'warm' every later one: medians of several looks. The bars: 1,000 runs list in
-under 50 ms warm, 10,000 in under 500 ms; `mlkit --help` takes less than 3 times a bare interpreter."""
+Stores of 1,000 and 10,000 runs are written to a temporary folder, with a run.json of the size that a real run has.
+'cold' is the first look of a process (the files are in the page cache), 'warm' every later one: medians of several
+looks. The bars: 1,000 runs list in under 50 ms warm, 10,000 in under 500 ms;
+`mlkit --help` takes less than 3 times a bare interpreter."""
 import json
 import os
 import statistics as st
@@ -27,13 +28,18 @@ def write_store(root, n):
         id = f'{new_id(t0 + 40*i)}-{i}'
         path = root/'bench'/id
         (path/'history').mkdir(parents=True)
-        meta = dict(format=1, id=id, name=f'run-{i}', project='bench', group=None, job_type=None, tags=['a'] if i % 7 == 0 else [], notes='',
-            config=dict(lr=10**-(1 + i % 4), hidden=32 << i % 5, seed=i, opt=dict(name='adam', betas=[.9, .999]), data='digits'),
+        meta = dict(format=1, id=id, name=f'run-{i}', project='bench', group=None, job_type=None,
+            tags=['a'] if i % 7 == 0 else [], notes='',
+            config=dict(lr=10**-(1 + i % 4), hidden=32 << i % 5, seed=i, opt=dict(name='adam', betas=[.9, .999]),
+                data='digits'),
             status='running' if i % 100 == 99 else 'finished', started=t0 + 40*i, ended=t0 + 40*i + 30,
-            summary={'train/loss': 1/(i + 1), 'val/loss': 1.1/(i + 1), 'val/acc': 1 - 1/(i + 2), 'epoch': 9, 'lr_now': 1e-4},
+            summary={'train/loss': 1/(i + 1), 'val/loss': 1.1/(i + 1), 'val/acc': 1 - 1/(i + 2), 'epoch': 9,
+                'lr_now': 1e-4},
             metrics={}, host=dict(name='host', boot_id='0', pid=1, user='me', python='3.11.7', platform='linux'),
-            code=dict(commit='0'*40, branch='main', dirty=True, entry='train.py', argv=['train.py', '--lr', '0.1'], cwd='/home/me/project'),
-            hardware=dict(cpu='AMD EPYC', cores=16, memory_gb=128, gpus=['NVIDIA H200']*8), archived=False, error=None, links={},
+            code=dict(commit='0'*40, branch='main', dirty=True, entry='train.py', argv=['train.py', '--lr', '0.1'],
+                cwd='/home/me/project'),
+            hardware=dict(cpu='AMD EPYC', cores=16, memory_gb=128,
+                gpus=['NVIDIA H200']*8), archived=False, error=None, links={},
             resumes=[], rows=1000, dropped=0)
         (path/'run.json').write_text(json.dumps(meta, indent=1))
 
@@ -67,19 +73,22 @@ def looks(store):
 def start(code):
     "Seconds of a fresh interpreter that runs `code`: the median of interleaved runs is taken by the caller."
     t = time.perf_counter()
-    subprocess.run([sys.executable, '-c', code], stdout=subprocess.DEVNULL, check=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    subprocess.run([sys.executable, '-c', code], stdout=subprocess.DEVNULL, check=True, env={**os.environ,
+        'PYTHONPATH': str(ROOT)})
     return time.perf_counter() - t
 
 
 def bench_start(store, rounds=15):
     "The command line against a bare interpreter, interleaved."
     main = 'import sys; from mlkit.cli.main import main; main({!r})'.format
-    codes = {'bare': 'pass', 'mlkit --help': main(['--help']), 'mlkit runs': main(['runs', 'bench', '--store', str(store)])}
+    codes = {'bare': 'pass', 'mlkit --help': main(['--help']), 'mlkit runs': main(['runs', 'bench', '--store',
+        str(store)])}
     times = {k: [] for k in codes}
     for _ in range(rounds):
         for k, code in codes.items(): times[k].append(start(code))
     bare = st.median(times['bare'])
-    for k, v in times.items(): print(f'{k:14} {1e3*st.median(v):7.0f} ms   {st.median(v)/bare:5.1f} times a bare interpreter')
+    for k, v in times.items():
+        print(f'{k:14} {1e3*st.median(v):7.0f} ms   {st.median(v)/bare:5.1f} times a bare interpreter')
 
 
 if __name__ == '__main__':

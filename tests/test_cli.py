@@ -15,7 +15,8 @@ def mlkit_(store, tmp_path):
     "Call it with arguments: `mlkit ARGS` in a process of its own, giving `returncode, stdout, stderr`."
     def call(*args, **env):
         code = 'import sys; from mlkit.cli.main import main; sys.exit(main())'
-        return subprocess.run([sys.executable, '-c', code, *map(str, args)], cwd=tmp_path, env=clean_env(MLKIT_STORE=store, **env),
+        return subprocess.run([sys.executable, '-c', code, *map(str, args)], cwd=tmp_path,
+            env=clean_env(MLKIT_STORE=store, **env),
             capture_output=True, text=True, timeout=90)
     return call
 
@@ -28,18 +29,24 @@ def make(n=3, project='digits'):
 
 def test_help_loads_nothing_heavy(mlkit_):
     "`mlkit --help` imports no package that isn't in the standard library, and not the slow ones that are."
-    code = "import sys; from mlkit.cli.main import main; main(['--help']); print([m for m in sys.modules], file=sys.stderr)"
-    r = subprocess.run([sys.executable, '-S', '-c', f'import sys; sys.path.insert(0, {str(ROOT)!r}); {code}'], capture_output=True, text=True, check=True)
+    code = "import sys; from mlkit.cli.main import main; main(['--help']); print(list(sys.modules), file=sys.stderr)"
+    r = subprocess.run([sys.executable, '-S', '-c', f'import sys; sys.path.insert(0, {str(ROOT)!r}); {code}'],
+        capture_output=True, text=True, check=True)
     loaded = eval(r.stderr.splitlines()[-1])
-    heavy = {'numpy', 'pandas', 'torch', 'matplotlib', 'rich', 'IPython', 'psutil', 'fastcore', 'inspect', 'ast', 'json', 'argparse', 'asyncio', 'dataclasses'}
-    assert not heavy & set(loaded) and all(m == 'mlkit' or m.startswith(('mlkit.cli', 'mlkit.__')) for m in loaded if m.split('.')[0] == 'mlkit')
+    heavy = {'numpy', 'pandas', 'torch', 'matplotlib', 'rich', 'IPython', 'psutil', 'fastcore', 'inspect', 'ast',
+        'json', 'argparse', 'asyncio', 'dataclasses'}
+    assert not heavy & set(loaded) and all(m == 'mlkit' or m.startswith(('mlkit.cli',
+        'mlkit.__')) for m in loaded if m.split('.')[0] == 'mlkit')
 
-@pytest.mark.parametrize('args', [['runs'], ['projects'], ['show', 'latest'], ['tag', 'latest', 'x'], ['gc', '--dry-run']], ids=str)
+@pytest.mark.parametrize('args', [['runs'], ['projects'], ['show', 'latest'], ['tag', 'latest', 'x'], ['gc',
+    '--dry-run']], ids=str)
 def test_light_commands_load_no_torch(store, args):
     "A command that reads run.json needs neither torch nor pandas nor matplotlib."
     make(1)
-    code = f"import sys; from mlkit.cli.main import main; main({args!r}); print({{'torch', 'pandas', 'matplotlib'}} & set(sys.modules), file=sys.stderr)"
-    r = subprocess.run([sys.executable, '-c', code], env=clean_env(MLKIT_STORE=store), capture_output=True, text=True, check=True)
+    heavy = "{'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    code = f"import sys; from mlkit.cli.main import main; main({args!r}); print({heavy}, file=sys.stderr)"
+    r = subprocess.run([sys.executable, '-c', code], env=clean_env(MLKIT_STORE=store), capture_output=True, text=True,
+        check=True)
     assert r.stderr.strip() == 'set()', r.stderr
 
 # --- documentation
@@ -65,7 +72,8 @@ def test_lists(mlkit_):
     "A table, JSON, filters, order, limits, and the store before or behind the command."
     make()
     r = mlkit_('runs', 'digits', '--where', 'lr < 1', '--sort', 'acc', '--descending')
-    assert r.returncode == 0 and [l.split()[1] for l in r.stdout.splitlines()[1:3]] == ['finished']*2 and '\x1b' not in r.stdout
+    assert r.returncode == 0 and '\x1b' not in r.stdout
+    assert [line.split()[1] for line in r.stdout.splitlines()[1:3]] == ['finished']*2
     rows = json.loads(mlkit_('runs', '--json', '-n', '2').stdout)
     assert [row['config.i'] for row in rows] == [2, 1]
     assert json.loads(mlkit_('runs', 'digits', '-w', 'acc > 5', '--json').stdout) == []
@@ -92,7 +100,8 @@ def test_a_life_of_runs(mlkit_, tmp_path):
         r = mlkit_(*args)
         assert r.returncode == 0 and not r.stderr, r
         return r.stdout
-    assert ok('tag', a.id, 'x', 'y').startswith('tags are now x, y: ') and ok('tag', a.id, '--remove', 'x').startswith('tags are now y: ')
+    assert ok('tag', a.id, 'x', 'y').startswith('tags are now x, y: ') and ok('tag', a.id, '--remove',
+        'x').startswith('tags are now y: ')
     ok('note', a.id, 'hello'), ok('note', a.id, 'again', '--append'), ok('rename', a.id, 'new name')
     assert (a.tags, a.notes, a.name) == (('y',), 'hello\nagain', 'new name')
     ok('archive', 'new name')
@@ -100,8 +109,10 @@ def test_a_life_of_runs(mlkit_, tmp_path):
     ok('archive', 'new name', '--undo'), ok('delete', a.id, b.id)
     assert len(records()) == 1
     ok('restore', 'new name')
-    assert 'would be freed' in ok('gc', '--dry-run') and json.loads(ok('gc', '--json'))['trash'].keys() == {f'digits/{b.id}'}
-    assert ok('export', 'all.json') == 'wrote all.json\n' and ok('import', 'all.json', '--project', 'copy').count('imported copy/') == 2
+    assert 'would be freed' in ok('gc', '--dry-run') and json.loads(ok('gc',
+        '--json'))['trash'].keys() == {f'digits/{b.id}'}
+    assert ok('export', 'all.json') == 'wrote all.json\n' and ok('import', 'all.json', '--project',
+        'copy').count('imported copy/') == 2
     assert 'copy' in ok('projects') and json.loads(ok('projects', '--json')) == ['copy', 'digits']
     assert ok('version') == f'mlkit {mlkit.__version__}\n' == ok('--version')
 
@@ -115,7 +126,8 @@ def test_following_a_run(script, mlkit_, tmp_path):
         print('the end', flush=True); run.log(acc=.99); run.finish()""", MLKIT_CONSOLE='1')
     until(lambda: any(len(r.metrics) for r in records()))
     code = 'import sys; from mlkit.cli.main import main; sys.exit(main())'
-    def follow(*args): return subprocess.Popen([sys.executable, '-c', code, *args], cwd=tmp_path, env=clean_env(MLKIT_STORE=script.store),
+    def follow(*args): return subprocess.Popen([sys.executable, '-c', code, *args], cwd=tmp_path,
+        env=clean_env(MLKIT_STORE=script.store),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     a, b = follow('console', 'live', '--follow'), follow('tail', 'live', '--follow')
     b.stdout.readline()
@@ -124,22 +136,29 @@ def test_following_a_run(script, mlkit_, tmp_path):
     out, rows = a.communicate(timeout=60)[0], b.communicate(timeout=60)[0]
     assert a.returncode == b.returncode == 0
     assert out.count('epoch') == 5 and out.count('the end') == 1 and '0.99' in rows
-    assert mlkit_('console', 'live', '-n', '1').stdout.strip() == 'the end' and '0.99' in mlkit_('tail', 'live', '--rows', '1').stdout
+    assert mlkit_('console', 'live', '-n', '1').stdout.strip() == 'the end' and '0.99' in mlkit_('tail', 'live',
+        '--rows', '1').stdout
 
 # --- mistakes
 
-@pytest.mark.parametrize('args,said', [(['show', 'nobody'], "No run 'nobody'"), (['runs', 'digit'], "No project 'digit'"), (['runs', '../x'], 'starts with a dot'),
-    (['runs', '--where', 'lr <'], "Can't read the condition"), (['runs', '--where', 'zzz > 1'], "No 'zzz' here"), (['runs', '--sort', 'zzz'], "No 'zzz' here"),
-    (['plot', 'digits', 'zzz'], "No 'zzz' here"), (['plot', 'digits', 'acc', '-o', 'a.nonsense'], 'nonsense'), (['plot', 'digits', 'acc', '-o', '/no/where.png'], 'No such file'),
-    (['export', 'x.xlsx'], "choose from: .json"), (['import', 'nothing.json'], 'No such file'), (['restore', 'x'], "No run 'x'"), (['delete', 'nobody'], "No run 'nobody'"),
+@pytest.mark.parametrize('args,said', [(['show', 'nobody'], "No run 'nobody'"), (['runs', 'digit'],
+    "No project 'digit'"), (['runs', '../x'], 'starts with a dot'),
+    (['runs', '--where', 'lr <'], "Can't read the condition"), (['runs', '--where', 'zzz > 1'],
+        "No 'zzz' here"), (['runs', '--sort', 'zzz'], "No 'zzz' here"),
+    (['plot', 'digits', 'zzz'], "No 'zzz' here"), (['plot', 'digits', 'acc', '-o', 'a.nonsense'],
+        'nonsense'), (['plot', 'digits', 'acc', '-o', '/no/where.png'], 'No such file'),
+    (['export', 'x.xlsx'], "choose from: .json"), (['import', 'nothing.json'], 'No such file'), (['restore', 'x'],
+        "No run 'x'"), (['delete', 'nobody'], "No run 'nobody'"),
     (['rename', 'latest', ' '], 'on one line'), (['diff', 'latest', '/etc/passwd'], 'holds a slash')], ids=str)
 def test_a_mistake_is_one_line(mlkit_, args, said):
     "Exit status 1, nothing on stdout, one line that says what to do on stderr, no traceback."
     make(1)
     r = mlkit_(*args)
-    assert r.returncode == 1 and r.stdout == '' and r.stderr.startswith('mlkit: ') and r.stderr.count('\n') == 1 and said in r.stderr, r
+    assert (r.returncode, r.stdout) == (1, '') and said in r.stderr, r
+    assert r.stderr.startswith('mlkit: ') and r.stderr.count('\n') == 1, r
 
-@pytest.mark.parametrize('args', [['rums'], ['show'], ['runs', '--nonsense'], ['runs', '-n', 'many'], ['plot', 'digits']], ids=str)
+@pytest.mark.parametrize('args', [['rums'], ['show'], ['runs', '--nonsense'], ['runs', '-n', 'many'], ['plot',
+    'digits']], ids=str)
 def test_what_cannot_be_understood_gives_2(mlkit_, args):
     r = mlkit_(*args)
     assert r.returncode == 2 and r.stdout == '' and 'Traceback' not in r.stderr
@@ -156,9 +175,12 @@ def test_names_from_a_store_cannot_steer_the_terminal(mlkit_, store):
 @pytest.mark.skipif(os.name != 'posix', reason='a POSIX pipe')
 def test_a_closed_pipe_is_no_error(store):
     "`mlkit runs | head -1` ends quietly."
-    for i in range(60): (store/'p'/f'r{i}').mkdir(parents=True), (store/'p'/f'r{i}'/'run.json').write_text(json.dumps(dict(name='x'*60, notes='y'*5000, status='finished')))
+    for i in range(60):
+        (store/'p'/f'r{i}').mkdir(parents=True)
+        (store/'p'/f'r{i}'/'run.json').write_text(json.dumps(dict(name='x'*60, notes='y'*5000, status='finished')))
     code = f'{sys.executable} -c "import sys; from mlkit.cli.main import main; sys.exit(main())" runs --json -n 100'
-    r = subprocess.run(['bash', '-c', f'set -o pipefail; {code} | head -c 10'], env=clean_env(MLKIT_STORE=store), capture_output=True, text=True)
+    r = subprocess.run(['bash', '-c', f'set -o pipefail; {code} | head -c 10'], env=clean_env(MLKIT_STORE=store),
+        capture_output=True, text=True)
     assert (r.returncode, r.stderr) == (0, '')
 
 def test_debug_shows_where_a_mistake_came_from(mlkit_):

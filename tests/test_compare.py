@@ -1,9 +1,8 @@
 "Charts lose no spike, work without a display and for any data; diff lists what differs and nothing else."
-import json, math, subprocess, sys, warnings
+import json, math, subprocess, warnings
 
 import numpy as np
 import pytest
-from conftest import clean_env
 from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -39,7 +38,8 @@ def log(run, values):
     for v in values.tolist(): run.log(v=v)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
-@given(hnp.arrays(float, st.integers(1, 3000), elements=st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])), st.integers(1, 500))
+@given(hnp.arrays(float, st.integers(1, 3000), elements=st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf,
+    -math.inf])), st.integers(1, 500))
 def test_band_keeps_the_extremes(y, n):
     "Whatever the data, the band of a run reaches its smallest and largest finite value, and the mean lies between."
     x = np.arange(len(y), dtype=float)
@@ -48,7 +48,8 @@ def test_band_keeps_the_extremes(y, n):
     if len(fine): assert np.nanmin(low) == fine.min() and np.nanmax(high) == fine.max()
     else: assert np.isnan(mean).all() and np.isnan(low).all()
     ok = ~np.isnan(low)
-    assert (mean[ok] >= low[ok] - 1e-6*abs(low[ok]) - 1e-9).all() and (mean[ok] <= high[ok] + 1e-6*abs(high[ok]) + 1e-9).all()
+    assert (mean[ok] >= low[ok] - 1e-6*abs(low[ok]) - 1e-9).all()
+    assert (mean[ok] <= high[ok] + 1e-6*abs(high[ok]) + 1e-9).all()
 
 @given(hnp.arrays(float, st.integers(1, 200), elements=st.floats(-1e3, 1e3)), st.floats(0, .999))
 def test_smoothing_is_the_debiased_average(y, w):
@@ -65,11 +66,14 @@ def test_what_is_not_finite_leaves_a_gap_and_a_mark(store, bad):
     r = run_with([1, 2, bad, 4, 5])
     chart = mlkit.plot([r], 'v')
     line, marks = chart.ax.get_lines()
-    assert np.isnan(line.get_ydata()[2]) and marks.get_xdata().tolist() == [2] and np.isfinite(chart.ax.get_ylim()).all()
+    assert np.isnan(line.get_ydata()[2]) and marks.get_xdata().tolist() == [2]
+    assert np.isfinite(chart.ax.get_ylim()).all()
     assert chart._repr_png_()[0][:4] == b'\x89PNG'
 
-@pytest.mark.parametrize('values', [[1.], [math.nan], [math.nan]*3, [0, 0, 0], [-1, 1], [1e300, -1e300], [2**60, 1], [1e-300]], ids=str)
-@pytest.mark.parametrize('kw', [dict(), dict(logy=True), dict(logx=True, logy=True), dict(smooth=.9), dict(group='i'), dict(x='time')], ids=str)
+@pytest.mark.parametrize('values', [[1.], [math.nan], [math.nan]*3, [0, 0, 0], [-1, 1], [1e300, -1e300], [2**60, 1],
+    [1e-300]], ids=str)
+@pytest.mark.parametrize('kw', [dict(), dict(logy=True), dict(logx=True, logy=True), dict(smooth=.9), dict(group='i'),
+    dict(x='time')], ids=str)
 def test_any_values_in_any_way(store, values, kw):
     "Charts of odd data are drawn without an error or a warning."
     runs = [run_with(values, config=dict(i=i)) for i in range(2)]
@@ -141,8 +145,10 @@ def test_superseded_rows_are_not_drawn(store):
         for i in range(5, 8): run.log(dict(v=2.), step=i)
     assert curve(RunRecord(run.path), 'v')[1].tolist() == [1.]*5 + [2.]*3
 
-@pytest.mark.parametrize('name,way', [('loss', 'min'), ('val_loss', 'min'), ('train/loss', 'min'), ('error', 'min'), ('top5_err', 'min'), ('perplexity', 'min'),
-    ('rmse', 'min'), ('val/mae', 'min'), ('MSE', 'min'), ('wer', 'min'), ('time', 'min'), ('acc', 'max'), ('f1', 'max'), ('reward', 'max'),
+@pytest.mark.parametrize('name,way', [('loss', 'min'), ('val_loss', 'min'), ('train/loss', 'min'), ('error', 'min'),
+    ('top5_err', 'min'), ('perplexity', 'min'),
+    ('rmse', 'min'), ('val/mae', 'min'), ('MSE', 'min'), ('wer', 'min'), ('time', 'min'), ('acc', 'max'), ('f1',
+        'max'), ('reward', 'max'),
     ('glossary', 'max'), ('answer', 'max'), ('terror_recall', 'max'), ('throughput', 'max'), ('times_won', 'max')])
 def test_which_way_is_better(name, way):
     assert goal(name) == way
@@ -150,14 +156,16 @@ def test_which_way_is_better(name, way):
 # --- diff
 
 def test_diff_lists_what_differs_and_nothing_else(store):
-    a, b = run_with([.5], config=dict(lr=.1, opt=dict(name='adam'), same=1)), run_with([.7], config=dict(lr=.2, opt=dict(name='sgd'), same=1, new=None))
+    a, b = run_with([.5], config=dict(lr=.1, opt=dict(name='adam'), same=1)), run_with([.7], config=dict(lr=.2,
+        opt=dict(name='sgd'), same=1, new=None))
     for r, source in ((a, 'x = 1'), (b, 'x = 2')):
         (r.path/'code').mkdir(exist_ok=True)
         append_line(r.path/'code'/'cells.jsonl', dict(n=1, source=source))
         append_line(r.path/'code'/'cells.jsonl', dict(n=2, source='print(x)'))
         (r.path/'env.json').write_text(json.dumps(dict(packages=dict(numpy='2.0', torch='2.6' if r is a else '2.7'))))
     d = mlkit.diff(a.id, b.id)
-    assert d.config == {'lr': (.1, .2), 'opt.name': ('adam', 'sgd')} and d.metrics == {'v': (.5, .7)} and d.packages == {'torch': ('2.6', '2.7')}
+    assert d.config == {'lr': (.1, .2), 'opt.name': ('adam', 'sgd')} and d.metrics == {'v': (.5,
+        .7)} and d.packages == {'torch': ('2.6', '2.7')}
     assert '-x = 1' in d.code and '+x = 2' in d.code and 'print' in d.code and not d.hardware
     text = repr(d)
     assert '+0.2 (+40.0 %)' in text and 'same' not in text and 'numpy' not in text

@@ -1,10 +1,11 @@
-"Changes to runs are kept, whoever writes at the same time; deleting is undone; exports come back exactly; imports stay inside."
-import json, math, os, subprocess, sys, threading
+"Changes to runs are kept, whoever writes too; deleting is undone; exports come back exactly; imports stay inside."
+import json, math, os, threading
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clean_env, until
+from conftest import until
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import mlkit
@@ -15,13 +16,18 @@ def make(project='p', **kw):
     with mlkit.init(project, **kw) as run: run.log(acc=.5)
     return RunRecord(run.path)
 
-LIVE = "import mlkit, time\nrun = mlkit.init('p', 'live')\nwhile not __import__('os').path.exists('stop'): run.log(acc=.5); time.sleep(.01)\nrun.finish()"
+LIVE = """
+import mlkit, os, time
+run = mlkit.init('p', 'live')
+while not os.path.exists('stop'): run.log(acc=.5); time.sleep(.01)
+run.finish()
+"""
 
 # --- editing
 
 def test_edits_of_a_live_run_outlive_its_owner(store, script, tmp_path):
-    "Tag, note, name and archive flag that another process sets show at once, survive the owner's own writes and its finish."
-    p = script.start(LIVE + "\n")
+    "Tag, note and name that another process sets show at once, and survive the owner's own writes and its finish."
+    p = script.start(LIVE)
     r = until(lambda: next((r for r in records() if r.metrics), None))
     mlkit.tag(r, 'a', 'b')
     mlkit.tag(r, 'c', remove='a')
@@ -45,7 +51,7 @@ def test_edits_during_finish(store):
     "A tag that is set in the very moment of finishing is there afterwards."
     for i in range(20):
         run = mlkit.init('p')
-        t = threading.Thread(target=lambda: mlkit.tag(run.id, 'late'))
+        t = threading.Thread(target=mlkit.tag, args=(run.id, 'late'))
         t.start()
         run.finish()
         t.join()
@@ -130,7 +136,11 @@ def test_gc_names_what_it_removes(store):
 def test_gc_trims_the_dead_and_spares_the_living(store, script):
     "The reserved tail of a killed run goes, none of its rows does, and a live run isn't touched."
     for n in (0, 1, 5000):
-        script(f"import mlkit, os\nrun = mlkit.init('p', 'n{n}')\nfor i in range({n}): run.log({{'acc': i, 'ü/\\'shape\\': (9,)': i}})\nos.kill(os.getpid(), 9)")
+        script(f"""
+            import mlkit, os
+            run = mlkit.init('p', 'n{n}')
+            for i in range({n}): run.log({{'acc': i, "ü/'shape': (9,)": i}})
+            os.kill(os.getpid(), 9)""")
     p = script.start(LIVE)
     live = until(lambda: next((r for r in mlkit.runs('p').where("name == 'live'") if r.metrics), None))
     sizes = {f: f.stat().st_size for f in (live.path/'history').glob('*.npy')}
@@ -160,10 +170,12 @@ def test_a_deleted_symlink_leaves_its_target(store, tmp_path):
 values = st.one_of(st.floats(), st.integers(-2**60, 2**60), st.booleans())
 keys = st.text(min_size=1, max_size=6).filter(lambda k: k.strip() and k[0] != '_' and k.isprintable())
 configs = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(st.text('abc', min_size=1, max_size=3), v, max_size=3)), max_leaves=6)
+    lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(st.text('abc', min_size=1, max_size=3), v,
+        max_size=3)), max_leaves=6)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
-@given(st.lists(st.dictionaries(keys, values, min_size=1, max_size=3), max_size=6), st.dictionaries(st.text('abc', min_size=1, max_size=3), configs, max_size=3),
+@given(st.lists(st.dictionaries(keys, values, min_size=1, max_size=3), max_size=6), st.dictionaries(st.text('abc',
+    min_size=1, max_size=3), configs, max_size=3),
     st.lists(st.text('a,"; \u00fc', min_size=1, max_size=4).filter(str.strip), max_size=2), st.text(max_size=10))
 def test_json_brings_everything_back(store, tmp_path, rows, config, tags, notes):
     "Config, summary, tags, notes, history and events of any run survive export and import."
@@ -177,16 +189,20 @@ def test_json_brings_everything_back(store, tmp_path, rows, config, tags, notes)
     assert [e['value'] for e in back.events('value')] == [e['value'] for e in r.events('value')]
 
 def same(a, b):
-    assert (a.id, a.name, a.status, a.tags, a.notes, a.group, a.started) == (b.id, b.name, b.status, b.tags, b.notes, b.group, b.started)
-    assert repr(a.config) == repr(b.config) and repr(dict(sorted(a.summary.items()))) == repr(dict(sorted(b.summary.items())))
+    assert (a.id, a.name, a.status, a.tags, a.notes, a.group, a.started) == (b.id, b.name, b.status, b.tags, b.notes,
+        b.group, b.started)
+    assert repr(a.config) == repr(b.config)
+    assert repr(dict(sorted(a.summary.items()))) == repr(dict(sorted(b.summary.items())))
     x, y = a.history(), b.history()
     assert list(x.columns) == list(y.columns) or set(x.columns) == set(y.columns)
-    for k in x: assert x[k].tolist() == y[k].tolist() or np.array_equal(x[k].to_numpy(float), y[k].to_numpy(float), equal_nan=True), k
+    for k in x: assert x[k].tolist() == y[k].tolist() or np.array_equal(x[k].to_numpy(float), y[k].to_numpy(float),
+        equal_nan=True), k
 
 @pytest.mark.parametrize('suffix', ['.json', '.csv', '.parquet'])
 def test_what_is_easily_lost(store, tmp_path, suffix):
-    "NaN, infinities, large integers, key sets, ranks, resumes, more than 64 key sets, 2,000 keys: all formats keep them."
-    with mlkit.init('p', 'a "name", x', dict(lr=1e-5, s='007', t='true', n=None, e='', l=[1, 'a'], o=dict(p=dict(q=1)))) as run:
+    "NaN, infinities, large integers, resumes, more than 64 key sets, 2,000 keys: all formats keep them."
+    with mlkit.init('p', 'a "name", x', dict(lr=1e-5, s='007', t='true', n=None, e='', l=[1, 'a'],
+        o=dict(p=dict(q=1)))) as run:
         run.log(a=math.nan, b=math.inf)
         run.log(a=2**60 + 1, b=-math.inf)
         run.log(a=1)
@@ -199,7 +215,8 @@ def test_what_is_easily_lost(store, tmp_path, suffix):
     back, = mlkit.import_runs(tmp_path/f'x{suffix}', tmp_path/'other')
     x, y = r.history(), back.history()
     assert len(x) == len(y) >= 75 and set(x.columns) <= set(y.columns) | {'_superseded'}
-    for k in set(x.columns) - {'_superseded'}: np.testing.assert_array_equal(x[k].to_numpy(float), y[k].to_numpy(float), k)
+    for k in set(x.columns) - {'_superseded'}: np.testing.assert_array_equal(x[k].to_numpy(float),
+        y[k].to_numpy(float), k)
     assert y['a'].iloc[1] == 2**60 + 1 and back.history(system=True)['sys/x'].dropna().tolist() == [1]
     want = {k: v for k, v in r.config.as_dict().items() if suffix == '.json' or v is not None}
     assert back.config.as_dict() == want and back.name == r.name
@@ -232,9 +249,12 @@ def test_a_running_run_is_exported_as_it_is(store, tmp_path):
     assert back.status == 'interrupted' and back.summary == {'acc': .7} and RunRecord(run.path).status == 'running'
 
 EVIL = dict(meta=dict(id='x', project='p', name='x'), history=[], events=[])
-@pytest.mark.parametrize('change', [dict(meta=dict(EVIL['meta'], project='../out')), dict(meta=dict(EVIL['meta'], project='/tmp/out')),
-    dict(meta=dict(EVIL['meta'], project='.trash')), dict(texts={'../evil.py': ''}), dict(texts={'code/../../../evil.py': ''}),
-    dict(texts={'/etc/evil': ''}), dict(texts={'lock': ''}), dict(texts={'run.json': '{}'}), dict(texts={'history/x.npy': ''}),
+@pytest.mark.parametrize('change', [dict(meta=dict(EVIL['meta'], project='../out')), dict(meta=dict(EVIL['meta'],
+    project='/tmp/out')),
+    dict(meta=dict(EVIL['meta'], project='.trash')), dict(texts={'../evil.py': ''}),
+    dict(texts={'code/../../../evil.py': ''}),
+    dict(texts={'/etc/evil': ''}), dict(texts={'lock': ''}), dict(texts={'run.json': '{}'}),
+    dict(texts={'history/x.npy': ''}),
     dict(texts={'code\\..\\evil': ''})], ids=str)
 def test_imports_stay_inside(store, tmp_path, change):
     "A file can't write outside its run's folder, nor over the files that mlkit itself reads."
@@ -252,10 +272,15 @@ def test_an_impossible_id_is_replaced(store, tmp_path, id):
     back, = mlkit.import_runs(tmp_path/'x.json')
     assert back.path.parent == store/'p' and back.id != id and back.meta['links']['imported_from'] == str(id)
 
-@pytest.mark.parametrize('text', ['', '[]', '{}', 'null', '{"mlkit_export": 1}', '{"mlkit_export": 1, "runs": 3}', '{"mlkit_export": 1, "runs": [3]}',
-    '{"mlkit_export": 1, "runs": [{"meta": {"id": "x", "project": "p"}, "history": [{"cols": 3}]}]}',
-    '{"mlkit_export": 1, "runs": [{"meta": {"id": "x", "project": "p"}, "history": [{"session": 0, "rank": 0, "step": [1], "time": [1], "cols": {"a": ["x"]}}]}]}',
-    '{"mlkit_export": 1, "runs": [{"meta": {"id": "x", "project": "p"}, "history": [{"session": 0, "rank": 0, "step": [1, 2], "time": [1], "cols": {}}]}]}'])
+def export_of(**history):
+    "An export of one run with one odd block."
+    return json.dumps(dict(mlkit_export=1, runs=[dict(meta=dict(id='x', project='p'), history=[history])]))
+
+@pytest.mark.parametrize('text', ['', '[]', '{}', 'null', '{"mlkit_export": 1}', '{"mlkit_export": 1, "runs": 3}',
+    '{"mlkit_export": 1, "runs": [3]}', export_of(cols=3), export_of(session=0, rank=0, step=[1], time=[1],
+        cols=dict(a=['x'])),
+    export_of(session=0, rank=0, step=[1, 2], time=[1], cols={}), export_of(session=0, rank=0, step=[1], time=[1],
+        cols=dict(_step=[1]))])
 def test_what_is_no_export_is_refused(store, tmp_path, text):
     "Any other JSON is a ValueError that names the file, and leaves nothing behind."
     (tmp_path/'x.json').write_text(text)
@@ -269,10 +294,10 @@ def test_nothing_is_ever_unpickled(store, tmp_path):
     class Bomb:
         def __reduce__(self): return os.system, (f'touch {tmp_path}/boom',)
     f = next((r.path/'history').glob('*.npy'))
-    for data in (pickle.dumps(Bomb()), b'\x93NUMPY\x01\x00v\x00' + b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b'\n' + pickle.dumps(Bomb())):
+    head = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b'\n'
+    for data in (pickle.dumps(Bomb()), b'\x93NUMPY\x01\x00v\x00' + head + pickle.dumps(Bomb())):
         f.write_bytes(data)
         repr(mlkit.runs('p')), r.summary
         for look in (r.history, lambda: mlkit.export_runs(r, tmp_path/'x.json'), mlkit.gc):
-            try: look()
-            except ValueError: pass
+            with suppress(ValueError): look()
     assert not (tmp_path/'boom').exists()

@@ -197,10 +197,10 @@ def _sorter(uid:str, i:int, down:bool)->str:
     "The rules that sort by column `i` once one of its two buttons is checked."
     up, dn = f'#{uid}-{i}a:checked~.box', f'#{uid}-{i}d:checked~.box'
     first = dn if down else up
-    return (f'{up} tbody tr{{order:var(--c{i})}}{dn} tbody tr{{order:calc(9999999*var(--m{i},0) - var(--c{i}))}}'
-        f'{first} th:nth-child({i+1}) label+label{{display:block}}'
-        f'{up} th:nth-child({i+1}) label:first-child::after{{content:"↑"}}'
-        f'{dn} th:nth-child({i+1}) label:first-child::after{{content:"↓"}}')
+    order = f'{up} tbody tr{{order:var(--c{i})}}{dn} tbody tr{{order:calc(9999999*var(--m{i},0) - var(--c{i}))}}'
+    arrow = f'th:nth-child({i+1}) label:first-child::after'
+    second = f'{first} th:nth-child({i+1}) label+label{{display:block}}'
+    return f'{order}{second}{up} {arrow}{{content:"↑"}}{dn} {arrow}{{content:"↓"}}'
 
 # %% ../../nbs/core/07_display.ipynb #c048
 def _ranks(columns:list[Column])->list[str]:
