@@ -418,13 +418,13 @@ class _HistoryFiles:
     def last_step(self)->int:
         "The step of the last row; -1 without rows."
         rows = [(o['time'], o['step']) for o in read_events(self.path, 'row')]
-        tails = [(r.time, r.step) for r in self._tails()[-1:]]
+        tails = [(r.time, r.step) for r in self._tails() if next(iter(r.values), '')[:4] != 'sys/'][-1:]
         return max(rows + tails, default=(0., -1))[1]
 
     @property
     def last_time(self)->float|None:
-        "When the last row was logged, in seconds since the epoch; None without rows."
-        return max((r.time for r in self._tails()), default=None)
+        "When the last row or event was written, in seconds since the epoch; None without any."
+        return max([r.time for r in self._tails()] + [o.get('time', 0.) for o in read_events(self.path)], default=None)
 
 # %% ../../nbs/track/10_history.ipynb #c053
 def _points(p:_Part, key:str, cuts:_Cuts)->Metric:

@@ -6,11 +6,11 @@
 __all__ = ['EVERY', 'current', 'this_cell', 'init', 'log', 'finish', 'alert', 'define_metric', 'save', 'login']
 
 # %% ../../nbs/track/18_session.ipynb #c002
-"""A session is what lies between `init` and the end of the program. `init` makes the folder, starts the run, and lets everything slow happen in the
-background; the hooks here see to it that an exception, a rerun of the cell or the kernel's end leave a true status behind."""
+"""A session is what lies between `init` and the end of the program. `init` makes the folder, starts the run, and lets everything
+slow happen in the background; the hooks here see to it that an exception, a rerun of the cell or the kernel's end leave a true status behind."""
 
 # %% ../../nbs/track/18_session.ipynb #c004
-import hashlib, os, sys, threading, time, warnings
+import hashlib, os, sys, threading, time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config
 from .history import History, read_events
-from .run import NullRun, Run, attach, host_info, run_status, say
+from .run import NullRun, Run, attach, host_info, run_status, say, warn
 
 # %% ../../nbs/track/18_session.ipynb #c008
 class _State:
@@ -60,7 +60,8 @@ def _same_cell(a:dict|None, b:dict|None)->bool:
     return bool(a['lines']) and a['lines'] == b['lines']
 
 # %% ../../nbs/track/18_session.ipynb #c015
-_FOREIGN = frozenset('''entity dir settings anonymous force magic allow_val_change save_code monitor_gym tensorboard sync_tensorboard fork_from
+_FOREIGN = frozenset('''entity dir settings anonymous force magic allow_val_change save_code monitor_gym tensorboard
+    sync_tensorboard fork_from
     config_exclude_keys config_include_keys job_name sweep_id space_id resume_policy'''.split())
 _MODES = ('local', 'online', 'offline', 'shared', 'disabled')
 
@@ -71,40 +72,34 @@ def _foreign(given:Mapping[str, Any])->None:
     if given: say(f"ignored, since it means nothing here: {', '.join(sorted(given))}")
 
 # %% ../../nbs/track/18_session.ipynb #c018
-def _metas(folder:Path)->list[dict]:
-    "The run.json of every run in the project's `folder`, newest first."
-    out = []
-    for p in sorted(folder.glob('*/run.json'), reverse=True):
-        try: out.append(load_json(p.read_bytes()))
-        except (OSError, ValueError): continue
-    return out
+def _find(store:Path, project:str, ref:str, exact:bool)->Any: # A `RunRecord`, or None
+    "The run that `ref` means: its id, else its name, else the beginning of its id; raises `ValueError` when that is unclear."
+    from mlkit.track.record import RunNotFound, pick, records
+    among = records(project, store)
+    for same in ([r for r in among if r.id == ref], [] if exact else [r for r in among if r.name == ref]):
+        if same: return same[0]
+    if exact or not any(r.id.startswith(ref) for r in among): return None
+    try: return pick(ref, among)
+    except RunNotFound as e: raise ValueError(str(e)) from None
 
-def _find(folder:Path, ref:str)->dict|None: # run.json of the run meant, or None
-    "Find a run of the project by id, name, or the beginning of its id."
-    metas = _metas(folder)
-    for fits in (lambda m: m['id'] == ref, lambda m: m['name'] == ref, lambda m: m['id'].startswith(ref)):
-        if found := [m for m in metas if fits(m)]: return found[0]
-    return None
+def _newest(store:Path, project:str)->Any:
+    "The project's newest run, if it neither runs nor finished."
+    from mlkit.track.record import records
+    return next((r for r in records(project, store)[:1] if r.status not in ('running', 'finished')), None)
 
-# %% ../../nbs/track/18_session.ipynb #c019
-def _resume_target(folder:Path, resume:Any, id:str|None, name:str|None)->dict|None: # None starts a new run
+# %% ../../nbs/track/18_session.ipynb #c020
+def _resume_target(store:Path, project:str, resume:Any, id:str|None, name:str|None)->Any: # None starts a new run
     "The run that `resume` means; raises `ValueError` when it must exist and doesn't."
-    if resume in (None, False, 'never'):
-        if id and (folder/id).exists(): raise ValueError(f"Run {id!r} exists: go on with it by resume='allow', or choose another id")
-        return None
-    if resume in ('auto', True): ref = id or name
-    elif resume in ('must', 'allow'):
-        ref = id or name
-        if ref is None: raise ValueError(f"resume={resume!r} needs the run's id= or name=")
-    else: ref = getattr(resume, 'id', resume)
-    if ref is None: found = next((m for m in _metas(folder)[:1] if run_status(folder/m['id'], m)[0] not in ('running', 'finished')), None)
-    else: found = _find(folder, str(ref))
-    if found is None and resume not in ('allow', 'auto', True):
-        known = ', '.join(m['name'] for m in _metas(folder)[:5])
-        raise ValueError(f"No run {ref!r} in {folder.name}; the newest are: {known or 'none'}")
+    if resume in (None, False, 'never'): return None
+    words_of_wandb = resume in ('must', 'allow', 'auto', True)
+    ref = (id or name) if words_of_wandb else getattr(resume, 'id', resume)
+    if ref is None and resume in ('auto', True): return _newest(store, project)
+    if ref is None: raise ValueError(f"resume={resume!r} needs the run's id= or name=")
+    found = _find(store, project, str(ref), exact=words_of_wandb and bool(id))
+    if found is None and resume not in ('allow', 'auto', True): raise ValueError(f'No run {ref!r} in {project} to resume')
     return found
 
-# %% ../../nbs/track/18_session.ipynb #c022
+# %% ../../nbs/track/18_session.ipynb #c023
 def _new_folder(project:Path, id:str|None)->tuple[str, Path]:
     "Create the folder of a new run and return its id."
     project.mkdir(parents=True, exist_ok=True)
@@ -125,11 +120,22 @@ def _lock(path:Path)->Lock:
         if lock.acquire(): return lock
         time.sleep(.01)
     host = load_json((path/'run.json').read_bytes()).get('host', {})
-    raise RuntimeError(f"Run {path.name} is still written by process {host.get('pid')} on {host.get('name')}: finish it there, or start a new run")
+    by = f"process {host.get('pid')} on {host.get('name')}"
+    raise RuntimeError(f'Run {path.name} is still written by {by}: finish it there, or start a new run')
 
-# %% ../../nbs/track/18_session.ipynb #c023
-def _reopen(path:Path, meta:dict, config:Any, step:int|None)->Run:
-    "Go on with the run at `path`, after its last row or after `step`."
+# %% ../../nbs/track/18_session.ipynb #c024
+def _fresh(path:Path, config:Any, **fields:Any)->Run:
+    "A new run in the new folder `path`, with run.json in it."
+    meta = dict(format=1, id=path.name, **fields, config={}, status='running', started=time.time(), ended=None, summary={}, metrics={},
+        host=host_info(), archived=False, error=None, resumes=[])
+    run = Run(path, meta, config, lock=_lock(path))
+    run._write_meta()
+    return run
+
+# %% ../../nbs/track/18_session.ipynb #c026
+def _reopen(found:Any, config:Any, step:int|None)->Run:
+    "Go on with the run `found`, after its last row or after `step`."
+    path, meta = found.path, dict(found.meta)
     lock = _lock(path)
     session = len(meta.get('resumes', ())) + 1
     (path/'history').mkdir(exist_ok=True)
@@ -143,7 +149,7 @@ def _reopen(path:Path, meta:dict, config:Any, step:int|None)->Run:
     run.config.update(config)
     return run
 
-# %% ../../nbs/track/18_session.ipynb #c025
+# %% ../../nbs/track/18_session.ipynb #c028
 _JOB = 'MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID TORCHELASTIC_RESTART_COUNT SLURM_JOB_ID SLURM_STEP_ID'.split()
 
 def _note(store:Path)->Path:
@@ -157,7 +163,7 @@ def _rank()->int:
     try: return int(os.environ.get('RANK', 0))
     except ValueError: return 0
 
-# %% ../../nbs/track/18_session.ipynb #c026
+# %% ../../nbs/track/18_session.ipynb #c029
 def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has not shown up
     "Open rank 0's run for writing, waiting up to `timeout` seconds for it."
     note, end = _note(store), time.monotonic() + timeout
@@ -170,7 +176,7 @@ def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has
         if time.monotonic() >= end: return None
         time.sleep(.05)
 
-# %% ../../nbs/track/18_session.ipynb #c028
+# %% ../../nbs/track/18_session.ipynb #c031
 def _on_exception(kind, e, tb)->None:
     "Stand before `sys.excepthook`: the present run has failed, or was interrupted."
     run = current()
@@ -199,7 +205,7 @@ def _hook()->None:
         leave(status)
     if shell is None: sys.exit = exit
 
-# %% ../../nbs/track/18_session.ipynb #c030
+# %% ../../nbs/track/18_session.ipynb #c033
 EVERY = 15. # Seconds between two samples of the system's metrics
 
 def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None:
@@ -219,6 +225,7 @@ def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None
             from mlkit.track.monitor import SystemMonitor
             monitor = SystemMonitor(path=run.path)
             run.every(EVERY, lambda: run.log_system(monitor.sample()))
+            run.on_finish(lambda: run.log_system(monitor.sample()))       # so that a short run has one as well
         from mlkit.track.capture import capture_code, capture_env, capture_hardware
         found = {}
         if code: found['code'] = capture_code(run.path)
@@ -227,12 +234,12 @@ def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None
         run.update_meta(**found)
     def try_look():
         try: look()
-        except Exception as e: warnings.warn(f'mlkit: not everything about this run is captured ({type(e).__name__}: {e})', stacklevel=2)
+        except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')
     thread = threading.Thread(target=try_look, name='mlkit-capture', daemon=True)
     thread.start()
     run.on_finish(lambda: thread.join(10))
 
-# %% ../../nbs/track/18_session.ipynb #c032
+# %% ../../nbs/track/18_session.ipynb #c035
 def init(
     project:str|None=None, # The project's name; by default that of the project's folder
     name:str|None=None, # The run's name; by default two words such as `brave-otter`
@@ -257,8 +264,8 @@ def init(
 )->Run: # In use until `finish`, also as a context manager
     """Start a run of `project`, or go on with one by `resume`, and make it the present one.
 
-    A store that can't be written gives a warning and a run that keeps nothing. Raises `ValueError` for names that can't be folders and for a run to resume that isn't there,
-    `RuntimeError` for one that is still being written."""
+    A store that can't be written gives a warning and a run that keeps nothing. Raises `ValueError` for names that can't be
+    folders and for a run to resume that isn't there, `RuntimeError` for one that is still being written."""
     _foreign(foreign)
     if resume_from:
         resume, _, at = resume_from.partition('?_step=')
@@ -270,37 +277,32 @@ def init(
     if mode in ('disabled', False): return _set(_null(project, name, config), None)
     cell, before = this_cell(), current()
     if before is not None and reinit == 'return_previous': return before
-    rank = _rank()
     try:
         folder = make_store(find_store(str(store) if store else None))
-        if rank:
+        if rank := _rank():
             run = _join(folder, rank, float(setting('join_timeout', default=60)))
             if run is not None: return _set(run, cell)
-            warnings.warn(f'mlkit: rank {rank} found no run of rank 0 to join and records a run of its own', stacklevel=2)
-        found = _resume_target(folder/project, resume, id or os.environ.get('MLKIT_RUN_ID'), name)
+            warn(f'rank {rank} found no run of rank 0 to join and records a run of its own')
+        found = _resume_target(folder, project, resume, id or os.environ.get('MLKIT_RUN_ID'), name)
         if found is not None:
-            _end_before(before, cell, reinit, found['id'])
-            run = _reopen(folder/project/found['id'], found, config, resume_step)
+            _end_before(before, cell, reinit, found.id)
+            run = _reopen(found, config, resume_step)
         else:
             run_id, path = _new_folder(folder/project, id)
             links = _end_before(before, cell, reinit, run_id)
-            labels = [tags] if isinstance(tags, str) else [str(t) for t in tags or ()]
-            meta = dict(format=1, id=run_id, name=str(name or words(run_id)), project=project, group=group, job_type=job_type,
-                tags=labels, notes=notes or '', config={}, status='running', started=time.time(), ended=None, summary={},
-                metrics={}, host=host_info(), archived=False, error=None, links=links, resumes=[])
-            run = Run(path, meta, config, lock=_lock(path))
-            run._write_meta()
+            fields = dict(name=str(name or words(run_id)), project=project, group=group, job_type=job_type, notes=notes or '', links=links)
+            run = _fresh(path, config, tags=[tags] if isinstance(tags, str) else [str(t) for t in tags or ()], **fields)
+        if 'RANK' in os.environ: _leave_note(folder, run)
     except OSError as e:
-        warnings.warn(f'mlkit: the store can\'t be written ({e}); this run is not recorded', stacklevel=2)
+        warn(f"the store can't be written ({e}); this run is not recorded")
         return _set(_null(project, name, config), None)
-    if 'RANK' in os.environ: _leave_note(folder, run)
     _hook()
     parts = dict(code=code, console=console, system=system, packages=packages)
     try: _capture(run, **{k: bool(setting(k, v, True)) for k,v in parts.items()})
-    except Exception as e: warnings.warn(f'mlkit: not everything about this run is captured ({type(e).__name__}: {e})', stacklevel=2)
+    except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')
     return _set(run, cell)
 
-# %% ../../nbs/track/18_session.ipynb #c033
+# %% ../../nbs/track/18_session.ipynb #c036
 def _set(run:Any, cell:dict|None)->Run:
     "Make `run` the present one."
     _now.run, _now.cell = run, cell and {**cell, 'run': run.id}
@@ -318,7 +320,7 @@ def _leave_note(store:Path, run:Run)->None:
     write_atomic(note, dump_json(dict(path=str(run.path))))
     run.on_finish(lambda: note.unlink(missing_ok=True))
 
-# %% ../../nbs/track/18_session.ipynb #c035
+# %% ../../nbs/track/18_session.ipynb #c038
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # The new run's links
     "End the run in progress before the run `id` begins."
     again = _same_cell(_now.cell, cell)
@@ -337,9 +339,10 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         say(f'{before.name} is {before.status}, since {words(id)} begins')
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c040
+# %% ../../nbs/track/18_session.ipynb #c043
 def _need()->Run:
-    if _now.run is None or (_now.run.path is None and current() is None): raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
+    over = _now.run is None or (_now.run.path is None and current() is None)
+    if over: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
     return _now.run
 
 def log(
@@ -359,7 +362,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c042
+# %% ../../nbs/track/18_session.ipynb #c045
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -373,12 +376,13 @@ def define_metric(
     name:str, # A metric's name, or a pattern such as `val/*`
     step_metric:str|None=None, # The metric to draw it over
     summary:str|None=None, # `max`, `min`, `mean`, ...: what the table shows
-    **kw:Any, # `goal`, and arguments of W&B
+    goal:str|None=None, # 'minimize' or 'maximize'
+    **foreign:Any, # `hidden`, `step_sync` and `overwrite` of W&B
 )->None:
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
-    _need().define_metric(name, step_metric, summary, **kw)
+    _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c044
+# %% ../../nbs/track/18_session.ipynb #c047
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
