@@ -38,5 +38,5 @@ def new_id(
 def words(
     id:str, # A run id
 )->str: # For example `brave-otter`
-    "The words of the run id `id`."
-    return id.split('-', 2)[-1]
+    "The words of the run id `id`; an id of your own is its own name."
+    return id.split('-', 2)[-1] if ID_RE.fullmatch(id) else id

@@ -296,8 +296,8 @@ class _Folder(RunBase):
         self._hooks = []
         self._convert = dict[type, Any]({float: float})
         self._steps, self._files = count(first_step), count()
-        self._spent = self._slow_spent = 0.
-        self._timed = self._slow_calls = self._bytes = self._system_rows = 0
+        self._timed, self._slow_spent = deque(maxlen=1000), 0.
+        self._slow_calls = self._bytes = self._system_rows = 0
         self._began = self._retry = 0.
         self._held = {}
         self._open()
@@ -512,8 +512,7 @@ class _Log(_General):
             except OSError as e: self._lost(e, len(metrics), seg)
             except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
             if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
-                self._spent += self._now() - t
-                self._timed += 1
+                self._timed.append(self._now() - t)
         else: self._log(metrics, step, commit, t)
 
     def log_system(self,
@@ -623,7 +622,8 @@ class _View(_Rules):
     def overhead(self)->dict: # `calls`, `us_per_call`, `seconds`, `share` of the time since the first call, `bytes` written
         "What logging has cost this process; the quick calls are timed one in 64."
         calls = max(self.rows, self._slow_calls)
-        seconds = self._slow_spent + (calls - self._slow_calls)*(self._spent/self._timed if self._timed else 0.)
+        typical = sorted(self._timed)[len(self._timed)//2] if self._timed else 0.            # the median: others share the core
+        seconds = self._slow_spent + (calls - self._slow_calls)*typical
         lived = self._now() - self._began if self._began else 0.
         return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds,
             share=seconds/lived if lived else 0., bytes=self._writer.nbytes + self._bytes)

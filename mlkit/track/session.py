@@ -6,8 +6,9 @@
 __all__ = ['EVERY', 'current', 'this_cell', 'init', 'log', 'finish', 'alert', 'define_metric', 'save', 'login']
 
 # %% ../../nbs/track/18_session.ipynb #c002
-"""A session is what lies between `init` and the end of the program. `init` makes the folder, starts the run, and lets everything
-slow happen in the background; the hooks here see to it that an exception, a rerun of the cell or the kernel's end leave a true status behind."""
+"""A session is what lies between `init` and the end of the program. `init` makes the folder, starts the run, and lets
+everything slow happen in the background; the hooks here see to it that an exception, a rerun of the cell or the kernel's end
+leave a true status behind."""
 
 # %% ../../nbs/track/18_session.ipynb #c004
 import hashlib, os, sys, threading, time
