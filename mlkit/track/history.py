@@ -231,6 +231,19 @@ def _parse_header(f:Any)->tuple[list, int]:
 def _wide_keys(path:Path)->list[str]: return load_json(path.with_suffix('.json').read_bytes())['keys']
 
 # %% ../../nbs/track/10_history.ipynb #c030
+def _used(fd:int, dtype:'np.dtype', start:int)->int:
+    "How many records of the open file reach up to the last committed one."
+    import numpy as np
+    hi, step = (os.fstat(fd).st_size - start) // dtype.itemsize, 1024
+    while hi > 0:
+        lo = max(0, hi - step)
+        data = os.pread(fd, (hi - lo)*dtype.itemsize, start + lo*dtype.itemsize)
+        there = np.frombuffer(data, dtype, len(data) // dtype.itemsize)['_time'].nonzero()[0]
+        if len(there): return lo + int(there[-1]) + 1
+        hi, step = lo, step*8
+    return 0
+
+# %% ../../nbs/track/10_history.ipynb #c032
 def read_segment(
     path:Path, # An `.npy` file of a history
     mapped:bool=True, # Map the file where it has no holes; False reads it into memory
@@ -240,18 +253,16 @@ def read_segment(
     with open(path, 'rb') as f:
         fields, start = _parse_header(f)
         dtype = np.dtype([tuple(o) for o in fields])
-        stat = os.fstat(f.fileno())
-        rows = (stat.st_size - start) // dtype.itemsize
-        if rows <= 0: return np.empty(0, dtype)
+        stat, rows = os.fstat(f.fileno()), _used(f.fileno(), dtype, start)
+        if not rows: return np.empty(0, dtype)
         if mapped and stat.st_blocks*512 >= stat.st_size:
-            a = np.frombuffer(mmap.mmap(f.fileno(), stat.st_size, access=mmap.ACCESS_READ), dtype, rows, start)
+            end = start + rows*dtype.itemsize
+            a = np.frombuffer(mmap.mmap(f.fileno(), end, access=mmap.ACCESS_READ), dtype, rows, start)
         else: a = np.frombuffer(os.pread(f.fileno(), rows*dtype.itemsize, start), dtype)
     there = a['_time'] != 0
-    if there.all(): return a
-    n = int(there.nonzero()[0][-1]) + 1 if there.any() else 0
-    return a[:n] if there[:n].all() else a[:n][there[:n]]
+    return a if there.all() else a[there]
 
-# %% ../../nbs/track/10_history.ipynb #c033
+# %% ../../nbs/track/10_history.ipynb #c035
 PENDING = struct.pack('<Q', 0x7ff86d6c6b697421) # A NaN that means: the device has not delivered this value yet
 
 class Row(NamedTuple):
@@ -283,7 +294,7 @@ def last_row(
     step, *values, t = record.unpack(raw)
     return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
 
-# %% ../../nbs/track/10_history.ipynb #c036
+# %% ../../nbs/track/10_history.ipynb #c038
 def read_events(
     run_path:str|Path, # The run's folder
     kind:str|None=None, # Only events of this kind: `value`, `file`, `config`, `summary`, `alert`, ...
@@ -292,7 +303,7 @@ def read_events(
     out = [o for p in sorted(Path(run_path).glob('events*.jsonl')) for o in read_lines(p)]
     return [o for o in out if kind is None or o.get('kind') == kind]
 
-# %% ../../nbs/track/10_history.ipynb #c039
+# %% ../../nbs/track/10_history.ipynb #c041
 class _Part(NamedTuple):
     "Rows of one writer: `cols` maps a key to the row numbers that have it (None: all) and the values."
     session:int; rank:int; group:Any; step:Any; time:Any; cols:dict[str, tuple]
@@ -307,13 +318,15 @@ def _file_part(path:Path, mapped:bool=True)->_Part:
     else: cols = {k: (None, a[k]) for k in names}
     return _Part(session, rank, frozenset(cols), a['_step'], a['_time'], cols)
 
-# %% ../../nbs/track/10_history.ipynb #c040
+# %% ../../nbs/track/10_history.ipynb #c042
 def _event_parts(run_path:Path)->Iterator[_Part]:
     "The rows among the events, a part for each session and rank."
     import numpy as np
     groups = {}
-    for o in read_events(run_path, 'row'): groups.setdefault((o.get('session', 0), o.get('rank', 0)), []).append(o)
-    for (session, rank), rows in groups.items():
+    for o in read_events(run_path, 'row'):
+        system = next(iter(o['values']))[:4] == 'sys/'
+        groups.setdefault((o.get('session', 0), o.get('rank', 0), system), []).append(o)
+    for (session, rank, _), rows in groups.items():
         at = {}
         for i, o in enumerate(rows):
             for k, v in o['values'].items(): at.setdefault(k, []).append((i, v))
@@ -321,12 +334,12 @@ def _event_parts(run_path:Path)->Iterator[_Part]:
         group = [frozenset(o['values']) for o in rows]
         yield _Part(session, rank, group, np.array([o['step'] for o in rows]), np.array([o['time'] for o in rows]), cols)
 
-# %% ../../nbs/track/10_history.ipynb #c042
+# %% ../../nbs/track/10_history.ipynb #c044
 class Metric(NamedTuple):
     "One metric's points in the order written: `step` int64, `value` float64 or int64, `time` in seconds since the epoch."
     step:'np.ndarray'; value:'np.ndarray'; time:'np.ndarray'
 
-# %% ../../nbs/track/10_history.ipynb #c044
+# %% ../../nbs/track/10_history.ipynb #c046
 def _order(parts:list[_Part])->Any:
     "Positions that bring the joined rows of `parts` into the order written."
     import numpy as np
@@ -345,7 +358,7 @@ def _join(pieces:list)->Any:
         pieces = [p.astype('i8' if whole else object) for p in pieces]
     return np.concatenate(pieces)
 
-# %% ../../nbs/track/10_history.ipynb #c047
+# %% ../../nbs/track/10_history.ipynb #c049
 def _try_read(fn:Callable[..., Any], path:Path, *args:Any)->Any: # None for a file that can't be read
     "What `fn` reads of the segment `path`."
     try: return fn(path, *args)
@@ -357,7 +370,7 @@ def _user_rows(path:Path)->int:
     with open(path, 'rb') as f: keys, _, _, rows = _probe(path, f)
     return 0 if keys[0].startswith('sys/') else rows
 
-# %% ../../nbs/track/10_history.ipynb #c049
+# %% ../../nbs/track/10_history.ipynb #c051
 _Cuts = list[tuple[int, int]] # A session, and the step after which it replaced what was there
 
 def _superseded(part:_Part, cuts:_Cuts)->Any: # A mask over the rows of `part`
@@ -368,7 +381,7 @@ def _superseded(part:_Part, cuts:_Cuts)->Any: # A mask over the rows of `part`
         if part.session < session: out |= part.step > step
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c051
+# %% ../../nbs/track/10_history.ipynb #c053
 class _HistoryFiles:
     "The files of one history, and which of their rows still count."
     def __init__(self,
@@ -426,7 +439,7 @@ class _HistoryFiles:
         "When the last row or event was written, in seconds since the epoch; None without any."
         return max([r.time for r in self._tails()] + [o.get('time', 0.) for o in read_events(self.path)], default=None)
 
-# %% ../../nbs/track/10_history.ipynb #c053
+# %% ../../nbs/track/10_history.ipynb #c055
 def _points(p:_Part, key:str, cuts:_Cuts)->Metric:
     "The points of `key` in one part, without superseded ones and those that a device still owes."
     i, v = p.cols[key]
@@ -479,10 +492,11 @@ class History(_HistoryFiles):
         if any(p.name[:2] != '0-' for p in self._files()) or read_events(self.path, 'row'):
             parts = self._parts(None)
             names = dict.fromkeys(k for p in parts for k in p.cols)
-            return {k: m.value[-1].item() for k in names if len((m := self._metric(parts, k)).value)}
+            found = {k: m.value[-1] for k in names if len((m := self._metric(parts, k)).value)}
+            return {k: v.item() if hasattr(v, 'item') else v for k,v in found.items()}         # exact integers are Python's
         return {k: v for r in self._tails() for k,v in r.values.items()}
 
-# %% ../../nbs/track/10_history.ipynb #c055
+# %% ../../nbs/track/10_history.ipynb #c057
 def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     "The values of `key` over all `n` rows, NaN where a row has none."
     import numpy as np
@@ -494,7 +508,7 @@ def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     out[at] = values
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c057
+# %% ../../nbs/track/10_history.ipynb #c059
 def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.DataFrame':
     "Join `parts` into a DataFrame, see `History.df`."
     import numpy as np, pandas as pd
@@ -516,7 +530,7 @@ def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.Da
     df = pd.DataFrame({k: v[order] for k,v in cols.items()}, copy=False)
     return df if dedupe is None else _dedupe(df, parts, order)
 
-# %% ../../nbs/track/10_history.ipynb #c059
+# %% ../../nbs/track/10_history.ipynb #c061
 def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.DataFrame':
     "One row a step: of each metric the last value logged there, NaN included; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -535,7 +549,7 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
         out[k][where[rows]] = cols[k][rows]                              # later rows overwrite earlier ones
     return pd.DataFrame(out)
 
-# %% ../../nbs/track/10_history.ipynb #c060
+# %% ../../nbs/track/10_history.ipynb #c062
 def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     "Of rows with the same step, key set and rank only the last; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -546,7 +560,7 @@ def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))[live]
     return df.iloc[live.nonzero()[0][~seen.duplicated(keep='last').to_numpy()]].reset_index(drop=True)
 
-# %% ../../nbs/track/10_history.ipynb #c073
+# %% ../../nbs/track/10_history.ipynb #c075
 def minmax(
     x:'np.ndarray', # Positions, rising
     y:'np.ndarray', # Values, as many; may hold NaN
