@@ -202,10 +202,11 @@ def _code(to:Path, limit:int, start:str|Path|None)->dict[str, Any]:
     top = root if root and git else Path(home)
     new = git['new'] if git else _own_modules(top)
     if new is None: out.append(dict(path='files', why='git took too long to list them'))
-    out += _copy(top, new or [], to/'files', limit//4, limit)
+    others = [p for p in new or [] if os.path.join(top, p) != entry]        # the entry script has a place of its own
+    out += _copy(top, others, to/'files', limit//4, limit)
     if entry and not entry.endswith('.ipynb'): out += _entry(Path(entry), to, limit)
     if out: write_atomic(to/'left_out.json', dump_json(out[:1000], indent=1))
-    dirty = bool(git['changed'] or (to/'files').exists()) if git else None
+    dirty = bool(git['changed'] or (to/'files').exists() or len(others) < len(new or [])) if git else None
     return dict(commit=git.get('commit'), branch=git.get('branch'), dirty=dirty, entry=entry and _inside(entry, root),
         argv=_short(mask_argv(sys.argv)), cwd=_inside(cwd, root))
 
