@@ -43,7 +43,7 @@ def runs(
     "List runs, newest first."
     found = _runs(project, where, archived, store)
     if sort: found = found.sort(sort, not descending)
-    if json: _print_json(found[:limit].rows)
+    if json: _print_json(found.rows)
     else: print(found.table(limit))
 
 # %% ../../nbs/cli/91_main.ipynb #c016

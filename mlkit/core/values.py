@@ -106,16 +106,17 @@ def as_key(
 def flatten(
     d:Mapping, # May hold mappings; `None` values are left out
     sep:str='/', # Stands between the levels
+    strict:bool=True, # False for readers: nothing raises, the last of two equal names wins, what is too deep is cut off
 )->dict[str, Any]: # One level
     "Flatten nested mappings, joining names with `sep`; raises `ValueError` when two entries get one name."
     out = {}
     def put(k, v, depth=0):
-        if depth > 64: raise ValueError(f'{k[:50]!r} is nested more than 64 levels deep')
-        if isinstance(v, Mapping) and v:
+        if depth > 64 and strict: raise ValueError(f'{k[:50]!r} is nested more than 64 levels deep')
+        if isinstance(v, Mapping) and v and depth <= 64:
             for kk, vv in v.items(): put(f'{k}{sep}{kk}' if isinstance(kk, str) else kk, vv, depth + 1)
         elif v is not None:
-            k = as_key(k) if sep == '/' else str(k)
-            if k in out: raise ValueError(f"{k!r} is there twice: once nested and once by its full name")
+            k = as_key(k) if strict and sep == '/' else str(k)
+            if k in out and strict: raise ValueError(f"{k!r} is there twice: once nested and once by its full name")
             out[k] = v
     for k, v in d.items(): put(k, v)
     return out

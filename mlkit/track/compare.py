@@ -24,6 +24,7 @@ from ..core.files import load_json, read_lines
 from ..core.query import resolve
 from ..core.values import flatten
 from .history import minmax
+from .run import metric_rule
 from .record import RunRecord, find_record, flat
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def goal(
     "Which way is better for `metric`: as a run defined it, else 'min' for losses, errors and times, else 'max'."
     name = metric.removeprefix('summary.')
     for r in runs:
-        rule = (r.meta.get('metrics') or {}).get(name) or {}
+        rule = metric_rule(r.meta.get('metrics') or {}, name)
         said = str(rule.get('goal') or rule.get('summary') or '')
         if said[:3] in ('min', 'max'): return said[:3]
     return 'min' if any(w in _LOW or w.endswith('loss') for w in re.split('[^a-z]+', name.lower())) else 'max'
@@ -259,7 +260,7 @@ def plot(
     names = list(dict.fromkeys(k for r in runs for k in r._history().keys))
     metric = resolve(metric, names)
     runs = [r for r in runs if metric in r.metrics]
-    said = [rule.get('step_metric') for r in runs if (rule := r.meta.get('metrics', {}).get(metric))]
+    said = [rule.get('step_metric') for r in runs if (rule := metric_rule(r.meta.get('metrics', {}), metric))]
     x = x or next(filter(None, said), 'step')
     if x not in ('step', 'time'): x, runs = _over(x, runs, names)
     chart = _canvas(metric, ax)
@@ -406,7 +407,7 @@ def _environment(r:RunRecord)->dict:
 def _machine(r:RunRecord)->dict[str, Any]:
     "Where the run `r` ran."
     host = {k: v for k,v in (r.meta.get('host') or {}).items() if k in ('name', 'user', 'python', 'platform')}
-    return {**flatten(r.meta.get('hardware') or {}, '.'), **host}
+    return {**flatten(r.meta.get('hardware') or {}, '.', strict=False), **host}
 
 def _origin(r:RunRecord)->dict[str, Any]:
     "Which version of the code the run `r` came from."
@@ -480,7 +481,7 @@ def diff(
 )->Diff: # Shows itself; what is the same in both is left out
     "What differs between the runs `a` and `b`: settings, results, code, packages, machine."
     a, b = find_record(a, store), find_record(b, store)
-    config = changes(*(flatten(r.meta.get('config') or {}, '.') for r in (a, b)))
+    config = changes(*(flatten(r.meta.get('config') or {}, '.', strict=False) for r in (a, b)))
     packages = changes(*(_environment(r).get('packages') or {} for r in (a, b)))
     return Diff(a, b, config, changes(a.summary, b.summary), changes(_origin(a), _origin(b)), _code_diff(a, b),
         dict(sorted(packages.items())), changes(_machine(a), _machine(b)))

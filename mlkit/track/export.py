@@ -237,7 +237,8 @@ def _clean(meta:dict[str, Any])->dict[str, Any]:
 # %% ../../nbs/track/14_export.ipynb #c047
 def _inside(root:Path, name:str)->Path:
     "The path of the file `name` below `root`; `ValueError` when it would be anywhere else."
-    for part in name.split('/'): safe_name(part, 'file')
+    for part in name.split('/'):
+        if part in ('', '.', '..') or re.search(r'[\x00-\x1f\\]', part): raise ValueError(f'A run has no file {name!r} to import')
     if name in ('env.json', 'console.log') or name.startswith('code/'): return root/name
     raise ValueError(f"A run has no file {name!r} to import")
 

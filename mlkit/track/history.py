@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_HEADER', 'MAX_KEY_SETS', 'PENDING', 'SegmentClosed', 'Segment', 'HistoryWriter', 'read_segment', 'Row',
-           'last_row', 'read_events', 'Metric', 'History', 'minmax']
+           'last_row', 'read_events', 'Metric', 'try_read', 'History', 'minmax']
 
 # %% ../../nbs/track/10_history.ipynb #c002
 """The history of a run is a folder of standard `.npy` files of a structured dtype, one for each process and set of keys. A row is packed
@@ -359,8 +359,12 @@ def _join(pieces:list)->Any:
     return np.concatenate(pieces)
 
 # %% ../../nbs/track/10_history.ipynb #c049
-def _try_read(fn:Callable[..., Any], path:Path, *args:Any)->Any: # None for a file that can't be read
-    "What `fn` reads of the segment `path`."
+def try_read(
+    fn:Callable[..., Any], # Called with `path` and `args`
+    path:Path, # An `.npy` file of a history
+    *args:Any, # More arguments
+)->Any: # What `fn` gives; None for a file that can't be read
+    "Read a segment with `fn`; one that is damaged gives a warning."
     try: return fn(path, *args)
     except (OSError, ValueError, TypeError, SyntaxError, LookupError, struct.error, MemoryError, RecursionError) as e:
         warnings.warn(f'mlkit: {path.name} is damaged and left out ({type(e).__name__}: {e})', stacklevel=2)
@@ -396,7 +400,7 @@ class _HistoryFiles:
     def _parts(self, system:bool|None=False, keys:Sequence[str]|None=None, rank:int|None=None)->list[_Part]:
         "The parts with system metrics (`system`), without (False), or both (None)."
         mapped = mappable(self.path)
-        parts = [p for f in self._files() if (p := _try_read(_file_part, f, mapped))] + list(_event_parts(self.path))
+        parts = [p for f in self._files() if (p := try_read(_file_part, f, mapped))] + list(_event_parts(self.path))
         def wanted(p):
             if rank is not None and p.rank != rank: return False
             names = [k for k in p.cols if keys is None or k in keys]
@@ -420,11 +424,11 @@ class _HistoryFiles:
     def rows(self)->int:
         "The number of rows, without those of system metrics."
         n = len(read_events(self.path, 'row'))
-        return n + sum(rows for p in self._files() if (rows := _try_read(_user_rows, p)))
+        return n + sum(rows for p in self._files() if (rows := try_read(_user_rows, p)))
 
     def _tails(self)->list[Row]:
         "The last row of each file, in the order written."
-        rows = [(int(p.name.split('-')[0]), r.time, r) for p in self._files() if (r := _try_read(last_row, p))]
+        rows = [(int(p.name.split('-')[0]), r.time, r) for p in self._files() if (r := try_read(last_row, p))]
         return [r for *_,r in sorted(rows, key=lambda o: o[:2])]
 
     @property

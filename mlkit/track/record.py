@@ -252,7 +252,7 @@ def one_line(
 )->str:
     "What the run `r` is and how it went."
     head = f'{show_value(r.name)} of {show_value(r.project)}: {r.status}'
-    parts = [head, _pairs(flatten(r.meta.get('config') or {}, '.')), _pairs(r.summary)]
+    parts = [head, _pairs(flatten(r.meta.get('config') or {}, '.', strict=False)), _pairs(r.summary)]
     return f"{', '.join(p for p in parts if p)} ({r.id})"
 
 # %% ../../nbs/track/12_record.ipynb #c039
@@ -280,7 +280,7 @@ def facts(
     out = dict[str, Any](name=r.name, project=r.project, id=r.id, status=status)
     out |= dict(started=_ago(r.started), duration=show_duration(r.duration), group=r.group, job_type=r.job_type)
     out |= dict(tags=list(r.tags), notes=r.notes, archived='yes' if r.archived else '')
-    out |= {f'config.{k}': v for k,v in flatten(r.meta.get('config') or {}, '.').items()}
+    out |= {f'config.{k}': v for k,v in flatten(r.meta.get('config') or {}, '.', strict=False).items()}
     out |= {f'summary.{k}': v for k,v in r.summary.items()}
     out |= _origin(r.meta)
     return {k: v for k,v in out.items() if v not in (None, '', [])}
@@ -297,7 +297,7 @@ def _row(r:RunRecord)->dict[str, Any]:
     "The run `r` as one row, worked out anew."
     out = dict[str, Any](id=r.id, name=r.name, project=r.project, status=r.status, started=r.started)
     out |= dict(duration=r.duration, tags=list(r.tags)) | {k: r.meta.get(k) for k in ('group', 'job_type', 'notes')}
-    out |= {f'config.{k}': v for k,v in flatten(r.meta.get('config') or {}, '.').items()}
+    out |= {f'config.{k}': v for k,v in flatten(r.meta.get('config') or {}, '.', strict=False).items()}
     return out | {f'summary.{k}': v for k,v in r.summary.items()}
 
 @lru_cache(maxsize=20_000)
@@ -380,5 +380,7 @@ def find_record(
     if isinstance(getattr(ref, 'path', None), Path): return RunRecord(ref.path)      # a live Run
     if not isinstance(ref, str): raise TypeError(f'A run is given by id or name, not by {type(ref).__name__} {ref!r}')
     project, _, name = ref.rpartition('/')
+    named = [r for r in records(None, store) if r.name == ref] if project else []       # a name may hold a slash
+    if named: return pick(ref, named)
     if project: return pick(name, records(project, store), f' in the project {project!r}')
     return pick(name, records(None, store), f' in {show_path(find_store(store))}')

@@ -344,7 +344,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
 def _need()->Run:
     over = _now.run is None or (_now.run.path is None and current() is None)
     if over: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
-    return _now.run
+    return cast(Run, _now.run)
 
 def log(
     metrics:Mapping[str, Any]|None=None, # Names and values

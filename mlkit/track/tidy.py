@@ -20,6 +20,7 @@ from typing import Any
 from ..core.config import find_store
 from ..core.display import Column, Table, show_bytes
 from ..core.files import Lock, append_line, dump_json, is_locked, write_atomic
+from .history import try_read
 from .record import EDITS, RunRecord, find_record, records
 
 # %% ../../nbs/track/19_tidy.ipynb #c009
@@ -208,7 +209,7 @@ def gc(
         if not dry_run: shutil.rmtree(r.path)
     for r in records(None, root):
         if r.status != 'crashed' or 'guess' in r.status_note: continue
-        files = {p: n for p in (r.path/'history').glob('*.npy') if (n := _tail(p)[2])}
+        files = {p: n for p in (r.path/'history').glob('*.npy') if (t := try_read(_tail, p)) and (n := t[2])}
         if files: out.tails[f'{r.project}/{r.id}'] = sum(files.values())
         if files and not dry_run:
             with _at_rest(r): [_trim(p) for p in files]
