@@ -339,14 +339,14 @@ def test_an_unknown_file_system_is_not_mapped(small_disk, store):
 # --- SIGKILL
 
 ACKNOWLEDGED = '''
-    import mmap, struct, sys
+    import mmap, sys
     import mlkit
     with open(sys.argv[1], 'r+b') as f: told = mmap.mmap(f.fileno(), 8)
-    run, i, put = mlkit.init('p'), 0, struct.Struct('<q').pack_into
+    run, i = mlkit.init('p'), 0
     while True:
         run.log(a=float(i), b=-float(i), c=.5)
         i += 1
-        put(told, 0, i)
+        told[:] = i.to_bytes(8, 'little')       # one store: `pack_into` writes zeros first, and a kill may find them
         if i % 5000 == 0: run.log({'text': str(i)}); run.log({f'val{i}': float(i)})
     '''
 

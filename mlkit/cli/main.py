@@ -35,7 +35,7 @@ def runs(
     where:str|None=None, # A condition such as "lr < 0.05 and acc > 0.9"
     sort:str|None=None, # Sort by this setting, metric or field; the newest come first by default
     descending:bool=False, # The largest first
-    limit:int=50, # Rows of the table
+    limit:int=0, # Rows; 0 shows 50 in a table, and all of them with `--json`
     archived:bool=False, # Archived runs too
     json:bool=False, # JSON with all settings and results
     store:str|None=None, # The store's folder
@@ -43,8 +43,8 @@ def runs(
     "List runs, newest first."
     found = _runs(project, where, archived, store)
     if sort: found = found.sort(sort, not descending)
-    if json: _print_json(found.rows)
-    else: print(found.table(limit))
+    if json: _print_json((found[:limit] if limit else found).rows)
+    else: print(found.table(limit or 50))
 
 # %% ../../nbs/cli/91_main.ipynb #c016
 def show(
