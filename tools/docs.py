@@ -98,7 +98,9 @@ def make_pages()->None:
     keep_examples()
     keep_constants()
     warnings.filterwarnings('ignore', 'Found cells containing imports')     # which `keep_examples` answers
-    proc = Path(proc_nbs(n_workers=0))                      # in this process, where the lines above count
+    cache, sources = ROOT/'_proc', (Path(__file__), ROOT/'mlkit'/'_modidx.py')
+    old = cache.exists() and cache.stat().st_mtime < max(o.stat().st_mtime for o in sources if o.exists())
+    proc = Path(proc_nbs(n_workers=0, force=old))           # in this process, where the lines above count
     shutil.rmtree(PAGES, ignore_errors=True)
     files = {o.relative_to(proc): o for o in proc.rglob('*') if o.is_file()}
     files = {k.as_posix(): o for k, o in files.items() if not any(p.startswith('.') or p == SITE.name for p in k.parts)}
