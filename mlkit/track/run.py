@@ -269,14 +269,16 @@ class RunBase:
         self._closed = False
 
     id = property(lambda self: self.meta['id'], doc="The run's id, such as `20261122-214801-brave-otter`.")
-    name = property(lambda self: self.meta['name'], doc="The run's name.")
+    name = property(lambda self: self.meta['name'], lambda self, v: self.update_meta(name=str(v)), doc="The run's name; may be set.")
     project = property(lambda self: self.meta['project'], doc="The project's name.")
-    group = property(lambda self: self.meta.get('group'), doc="The group's name, or None.")
+    group = property(lambda self: self.meta.get('group'), lambda self, v: self.update_meta(group=v), doc="The group's name, or None; may be set.")
     job_type = property(lambda self: self.meta.get('job_type'), doc="What kind of job it is, or None.")
-    tags = property(lambda self: tuple(self.meta.get('tags', ())), doc="The run's tags.")
-    notes = property(lambda self: self.meta.get('notes', ''), doc="Free text.")
+    tags = property(lambda self: tuple(self.meta.get('tags', ())), lambda self, v: self.update_meta(tags=[v] if isinstance(v, str) else
+        [str(o) for o in v]), doc="The run's tags; may be set.")
+    notes = property(lambda self: self.meta.get('notes', ''), lambda self, v: self.update_meta(notes=str(v)), doc="Free text; may be set.")
     status = property(lambda self: self.meta['status'], doc="`running`, `finished`, `failed`, `interrupted` or `superseded`.")
 
+    def update_meta(self, **fields:Any)->None: self.meta.update(fields)
     def _config_changed(self, key, old, new)->None: ...
     def _set_summary(self, key, value)->None: self._chosen[key] = value
     def _summarize(self)->dict: return dict(self._chosen)
@@ -779,7 +781,6 @@ class NullRun(RunBase):
     def save(self, *args:Any, **kw:Any)->list[str]: return []
     def events(self, *args:Any, **kw:Any)->list[dict]: return []
     def history(self, *args:Any, **kw:Any)->'pd.DataFrame': return History(os.devnull).df()
-    def update_meta(self, **fields:Any)->None: self.meta.update(fields)
     def note_error(self, e:BaseException, *args:Any)->str: return 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
     def finish(self, status:str|None=None, exit_code:int=0)->None: self.meta['status'] = status or _ended(exit_code)
     def __enter__(self)->'NullRun': return self

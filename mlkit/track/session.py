@@ -19,7 +19,7 @@ from typing import Any, cast
 from ..core.config import default_project, find_store, make_store, setting
 from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
-from ..core.values import as_config
+from ..core.values import as_config, as_step
 from .history import History, read_events
 from .run import NullRun, Run, attach, host_info, run_status, say, warn
 
@@ -275,6 +275,10 @@ def init(
     if mode is not False and mode not in _MODES: raise ValueError(f"Unknown mode {mode!r}; choose from: {', '.join(_MODES)}")
     project = safe_name(project or default_project(), 'project')
     if id: safe_name(id, 'run id')
+    if resume_step is not None:
+        resume_step = as_step(resume_step)
+        if resume in (None, False, 'never'): raise ValueError('resume_step needs resume=: which run to go on with?')
+        if resume_step < 0: raise ValueError(f'resume_step={resume_step} lies before the first step')
     if mode in ('disabled', False): return _set(_null(project, name, config), None)
     cell, before = this_cell(), current()
     if before is not None and reinit == 'return_previous': return before
