@@ -271,7 +271,8 @@ class RunBase:
     id = property(lambda self: self.meta['id'], doc="The run's id, such as `20261122-214801-brave-otter`.")
     name = property(lambda self: self.meta['name'], lambda self, v: self.update_meta(name=str(v)), doc="The run's name; may be set.")
     project = property(lambda self: self.meta['project'], doc="The project's name.")
-    group = property(lambda self: self.meta.get('group'), lambda self, v: self.update_meta(group=v), doc="The group's name, or None; may be set.")
+    group = property(lambda self: self.meta.get('group'), lambda self, v: self.update_meta(group=v),
+        doc="The group's name, or None; may be set.")
     job_type = property(lambda self: self.meta.get('job_type'), doc="What kind of job it is, or None.")
     tags = property(lambda self: tuple(self.meta.get('tags', ())), lambda self, v: self.update_meta(tags=[v] if isinstance(v, str) else
         [str(o) for o in v]), doc="The run's tags; may be set.")
