@@ -16,6 +16,7 @@ from ast import literal_eval
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,7 +55,8 @@ class SegmentClosed(Exception): "A record came after the segment was closed."
 
 class _Reserved:
     "A file with room for records of the same `keys`, and the map to write them through."
-    __slots__ = tuple('path keys fields mapped fd buf pack start size places end last nbytes synced'.split())
+    __slots__ = tuple('path keys width values fields mapped fd buf pack start size places end last nbytes synced'.split())
+    values:Any                                                           # takes the values of `keys` from a dict, as a tuple
     buf:Any                                                              # the map, or the descriptor for `pwrite`
     pack:Any                                                             # puts a record into `buf` at an offset
     def __init__(self,
@@ -64,6 +66,7 @@ class _Reserved:
         mapped:bool=True, # Write through a memory map; False writes with `pwrite`, for network file systems
     ):
         self.path, self.keys, self.mapped = path, keys, mapped
+        self.width, self.values = len(keys), itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
         self.fields, wide = _fields(keys, formats)
         if wide: write_atomic(path.with_suffix('.json'), json.dumps(dict(keys=keys)))
         record = struct.Struct(f'<q{formats}d')

@@ -256,6 +256,8 @@ def _as_file(v:Any)->tuple[str, Callable[[str], Any]]|None: # Its suffix, and a 
 _PENDING = struct.unpack('<d', PENDING)[0]
 _live = weakref.WeakSet[Any]()          # what a fork and the interpreter's exit must know of
 
+class _NoSegment: width = -1 # stands where no row has come yet
+
 class RunBase:
     "What every run has: its identity, its config and the rules of its metrics; nothing is written here."
     def __init__(self,
@@ -313,7 +315,7 @@ class _Folder(RunBase):
     def _open(self)->None:
         "Start the parts that belong to one process: after a fork they are made anew."
         self._writer = HistoryWriter(self.path/'history', self.session, self.rank)
-        self._fast = {}
+        self._fast, self._latest = {}, _NoSegment
         self._orders = {}
         self._mutex, self._settling, self._worker = threading.RLock(), threading.RLock(), Worker()
         self._owed = deque()
@@ -337,7 +339,7 @@ class _Faults(_Folder):
         with self._mutex:
             self.dropped += n
             if seg is not None: self._writer.abandon(seg)
-            self._fast, self._retry = {}, self._now() + 1
+            self._fast, self._latest, self._retry = {}, _NoSegment, self._now() + 1
         self._warn(f"the store can't be written ({e}); the training goes on, run.dropped counts what is lost")
 
     def _over(self)->RuntimeError:
@@ -466,7 +468,7 @@ class _General(_Rows):
             row = {**self._held, **row}
             self._held = row if commit is False else {}
             if commit is False:
-                self._fast = {}                          # so that the next call comes here and brings them along
+                self._fast, self._latest = {}, _NoSegment   # so that the next call comes here and brings them along
                 if step is not None: self._steps = count(step)
                 return
             if not row: return
@@ -501,25 +503,29 @@ class _Log(_General):
         fails raises nothing."""
         t = monotonic() + self._offset
         if kw: metrics = {**metrics, **kw} if metrics else kw
-        if type(metrics) is dict and commit is None and (seg := self._fast.get((*metrics,))) is not None:
-            values = metrics.values()
-            for v in values:
-                if type(v) is not float:
-                    try: values = [self._convert[type(v)](v) for v in values]
-                    except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
-                    break
-            if step is None: step = next(self._steps)
-            elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
-            else: return self._log(metrics, step, commit, t)
-            at = next(seg.places)
-            try:
-                if at >= seg.end: self._grow(seg, at)
-                seg.pack(seg.buf, at, step, *values, t)
-            except OSError as e: self._lost(e, len(metrics), seg)
-            except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
-            if at & 504 == 256:                          # about one call in 64, and none that is the first in a page
-                self._timed.append(self._now() - t)
-        else: self._log(metrics, step, commit, t)
+        if type(metrics) is not dict or commit is not None: return self._log(metrics, step, commit, t)
+        seg = self._latest                               # most rows have the metrics of the one before
+        try: values = seg.values(metrics) if len(metrics) == seg.width else None
+        except KeyError: values = None
+        if values is None:
+            if (seg := self._fast.get((*metrics,))) is None: return self._log(metrics, step, commit, t)
+            self._latest, values = seg, metrics.values()
+        for v in values:
+            if type(v) is not float:
+                try: values = [self._convert[type(v)](v) for v in values]
+                except (KeyError, _Slow, RuntimeError, TypeError, ValueError): return self._log(metrics, step, commit, t)
+                break
+        if step is None: step = next(self._steps)
+        elif type(step) is int and -2**62 < step < 2**62: self._steps = count(step + 1)
+        else: return self._log(metrics, step, commit, t)
+        at = next(seg.places)
+        try:
+            if at >= seg.end: self._grow(seg, at)
+            seg.pack(seg.buf, at, step, *values, t)
+        except OSError as e: self._lost(e, len(metrics), seg)
+        except struct.error: raise ValueError(f'step={step} does not fit 64 bits: pass a smaller one') from None
+        if at & 504 == 256:                              # about one call in 64, and none that is the first in a page
+            self._timed.append(self._now() - t)
 
     def log_system(self,
         values:Mapping[str, float], # Names that start with `sys/`
@@ -714,7 +720,7 @@ class Run(_Files):
         for fn in [*self._hooks, self._worker.stop, self._settle]:
             try: fn()
             except Exception as e: self._warn(f'{getattr(fn, "__qualname__", fn)} failed at the end: {type(e).__name__}: {e}')
-        with self._mutex: self._closed, self._fast, now = True, {}, self._now()
+        with self._mutex: self._closed, self._fast, self._latest, now = True, {}, _NoSegment, self._now()
         self.meta['status'] = status or _ended(exit_code)
         if self.meta['status'] == 'finished': self.meta['error'] = None                 # it was overcome; the events keep it
         try:
