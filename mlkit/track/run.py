@@ -289,6 +289,7 @@ class RunBase:
 # %% ../../nbs/track/11_run.ipynb #c036
 class _Folder(RunBase):
     "The run's folder, as one process has it open."
+    __slots__ = tuple('_offset _latest _steps _timed _convert _fast'.split()) # side by side: `log` finds the caches cold
     def __init__(self,
         path:Path, # The run's folder, which exists
         meta:dict, # The content of run.json
