@@ -102,7 +102,41 @@ def test_finish_on_a_full_disk(small_disk, store):
         warnings.simplefilter('ignore')
         run.finish()
     r = only(store=disk/'store')
-    assert r.status in ('finished', 'crashed') and r.metric('a').value.tolist() == [float(i) for i in range(1000)]
+    assert r.status == 'finished' and r.metric('a').value.tolist() == [float(i) for i in range(1000)]
+
+@pytest.mark.parametrize('end', ['finish', 'raise'])
+def test_the_end_on_a_disk_without_a_free_byte(small_disk, store, end):
+    """Nothing is given back by closing, since nothing was logged: the status, the summary and the error are there
+    all the same, as far as the room that was held for them goes, and no spare file stays."""
+    disk = small_disk('1m')
+    run = mlkit.init('p', store=disk/'store')
+    fill(disk)
+    run._chosen.update({f'metric {k}': float(k) for k in range(1000)})           # as many metrics would, in memory only
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        run.summary['metric 0'] = .5
+        try:
+            with run:
+                if end == 'raise': raise ValueError('bad'*300)
+        except ValueError: pass
+    r = only(store=disk/'store')
+    assert r.status == ('failed' if end == 'raise' else 'finished') and r.ended
+    assert r.summary['metric 0'] == .5 and r.summary['metric 100'] == 100. and len(r.summary) < 1000
+    assert end == 'finish' or r.meta['error']['type'] == 'ValueError'
+    assert not list(run.path.glob('*spare*')) and not list(run.path.glob('*.tmp'))
+
+def test_a_disk_too_full_for_init_keeps_no_half_of_a_run(small_disk, store):
+    "Folders may fit where files don't: what `init` began is taken away again."
+    disk = small_disk('256k')
+    mlkit.init('p', name='before', store=disk/'store').finish()
+    fill(disk)
+    with warnings.catch_warnings(record=True) as w:
+        warnings.simplefilter('always')
+        run = mlkit.init('p', store=disk/'store')
+        run.log(a=1.)
+        run.finish()
+    assert len(said(w)) == 1 and run.path is None, said(w)
+    assert [p.name for p in (disk/'store'/'p').iterdir()] == [only(store=disk/'store').id]
 
 def test_a_script_on_a_full_disk(script, small_disk):
     """With everything on that a run remembers, a script on a full disk runs to its end with its own exit status and

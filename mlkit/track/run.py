@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from ..core.files import Lock, append_line, dump_json, is_locked, load_json, mappable, write_atomic
+from ..core.files import Lock, append_line, dump_json, is_locked, load_json, mappable, reserve, write_atomic, write_reserved
 from ..core.values import EXACT, as_config, as_number, as_step, fetch, flatten, jsonable, mask_secrets, on_device
 from ..core.values import count as array_count
 from .history import PENDING, History, HistoryWriter, Segment, SegmentClosed, read_events
@@ -306,7 +306,7 @@ class _Folder(RunBase):
         self._convert = dict[type, Any]({float: float})
         self._steps, self._files = count(first_step), count()
         self._timed, self._slow_spent = deque(maxlen=1000), 0.
-        self._slow_calls = self._bytes = self._system_rows = 0
+        self._slow_calls = self._bytes = self._system_rows = self._room = 0
         self._began = self._retry = 0.
         self._held = {}
         self._open()
@@ -539,7 +539,7 @@ class _Log(_General):
 
 # %% ../../nbs/track/11_run.ipynb #c047
 class _Meta(_Log):
-    "The run's own record: config, summary, metric definitions, errors."
+    "The run's own record: config, summary, metric definitions, errors; a spare file holds room for its last words."
     def update_meta(self,
         **fields:Any, # Fields of run.json, see its description in `Run`'s lesson
     )->None:
@@ -556,7 +556,29 @@ class _Meta(_Log):
             if fresh := sorted(set(names) - set(self.meta.get('masked', ()))):
                 self.meta['masked'] = names
                 say(f"looks secret and is stored masked: {', '.join(fresh)}")
-            write_atomic(self.path/'run.json', dump_json({**self.meta, 'dropped': self.dropped}, indent=1))
+            data = dump_json({**self.meta, 'dropped': self.dropped}, indent=1).encode()
+            write_atomic(self.path/'run.json', data)
+            room = len(data) + 12288 & -4096                  # enough for a summary of a few hundred metrics
+            if room > self._room and reserve(self.path/'run.json.spare', room): self._room = room
+
+    def _write_last(self)->None:
+        "Write run.json for the last time, on a full disk into the spare; raises `OSError` when that can't hold it either."
+        spare = self.path/'run.json.spare'
+        try: self._write_meta()
+        except OSError:
+            write_reserved(self.path/'run.json', self._fitting(spare.stat().st_size), spare)
+        finally:
+            with suppress(OSError): spare.unlink()
+
+    def _fitting(self, room:int)->bytes:
+        "The run's record in at most `room` bytes: the summary and a traceback are cut where they have to be."
+        meta = {**self.meta, 'dropped': self.dropped}
+        while len(data := dump_json(meta).encode()) > room:
+            kept, error = list(meta['summary'].items()), meta.get('error') or {}
+            if len(error.get('traceback') or '') > 2000: meta['error'] = {**error, 'traceback': error['traceback'][-2000:], 'cell': None}
+            elif kept: meta['summary'] = dict(kept[:len(kept)//2])
+            else: break
+        return data
 
     def _config_changed(self, key:str, old:Any, new:Any)->None:
         if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}: its config can't change any more")
@@ -737,7 +759,7 @@ class Run(_Files):
         for e in read_events(self.path, 'meta'):
             if e['time'] > self.meta.get('merged', 0): self.meta.update(e['changes'])
         self.meta.update(ended=now, merged=now, rows=History(self.path).rows, summary=jsonable(self._summarize()))
-        self._write_meta()
+        self._write_last()
 
     def __enter__(self)->'Run': return self
     def __exit__(self, kind, e, tb)->None:

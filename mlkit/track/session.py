@@ -11,7 +11,7 @@ everything slow happen in the background; the hooks here see to it that an excep
 leave a true status behind."""
 
 # %% ../../nbs/track/18_session.ipynb #c004
-import hashlib, os, sys, threading, time
+import hashlib, os, shutil, sys, threading, time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -110,7 +110,6 @@ def _new_folder(project:Path, id:str|None)->tuple[str, Path]:
         except FileExistsError:
             if id: raise ValueError(f"Run {id!r} exists: go on with it by resume='allow', or choose another id") from None
             continue
-        (project/run_id/'history').mkdir()
         return run_id, project/run_id
     raise OSError(f'{project}: no free run id after 100 tries')
 
@@ -129,8 +128,17 @@ def _fresh(path:Path, config:Any, **fields:Any)->Run:
     "A new run in the new folder `path`, with run.json in it."
     meta = dict(format=1, id=path.name, **fields, config={}, status='running', started=time.time(), ended=None, summary={}, metrics={},
         host=host_info(), archived=False, error=None, resumes=[])
-    run = Run(path, meta, config, lock=_lock(path))
-    run._write_meta()
+    lock = run = None
+    try:
+        (path/'history').mkdir()
+        lock = _lock(path)
+        run = Run(path, meta, config, lock=lock)
+        run._write_meta()
+    except OSError:
+        if run is not None: run._closed = True
+        if lock is not None: lock.release()
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return run
 
 # %% ../../nbs/track/18_session.ipynb #c026
