@@ -288,6 +288,34 @@ def test_ranks_share_rank_0s_run(script, delays):
     assert only().history(rank=1)['n'].tolist() == list(range(50))
     assert {r.out.split()[-1] for r in rs} == {only().id}
 
+LATE = '''
+    import mlkit, os, sys, time
+    rank = int(os.environ['RANK'])
+    if rank:
+        while not os.path.exists('rank-0-is-done'): time.sleep(.01)
+    for fold in range(2):
+        run = mlkit.init('p')
+        run.log({'loss': float(rank), 'fold': fold})
+        mlkit.log(text=f'rank {rank}')
+        print(run.id)
+        run.finish()
+    if rank == 0: open('rank-0-is-done', 'w').close()
+    '''
+
+def test_a_rank_that_comes_when_the_run_has_ended(script):
+    """A slow rank of the same launch joins the ended runs, each in its turn, at once (it is given an hour, the test
+    isn't); a rank of the next launch does not."""
+    env = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=29505, MLKIT_JOIN_TIMEOUT=3600)
+    ps = [script.start(LATE, RANK=i, **env) for i in range(2)]
+    a, b = (script.wait(p, 60).out.split() for p in ps)
+    assert a == b and len(set(a)) == 2
+    for fold, id in enumerate(a):
+        r = mlkit.runs('p')[id]
+        assert r.status == 'finished' and r.history()['_rank'].tolist() == [0, 1]
+        assert set(r.history()['fold']) == {fold} and len(r.events('value')) == 2
+    r = script(LATE, RANK=1, **{**env, 'MLKIT_JOIN_TIMEOUT': 1})
+    assert 'no run of rank 0' in r.err and not set(r.out.split()) & set(a)
+
 def test_jobs_do_not_mix(script):
     "Two jobs at once are two runs, and a job that is started again does not join the run of the first time."
     jobs = [launch(script, 29501, me='a'), launch(script, 29502, me='b')]

@@ -13,6 +13,7 @@ leave a true status behind."""
 # %% ../../nbs/track/18_session.ipynb #c004
 import hashlib, os, shutil, sys, threading, time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ class _State:
     cell:'dict|None' = None
     hooked = False
     before:Any = None                       # the `sys.excepthook` that was there
+    noted:'dict[Path, dict]' = {}           # rank 0: what its notes say
+    joined = ('', -1)                       # another rank: the launch, and which of its runs this process joined last
 
 _now = _State()
 
@@ -159,7 +162,8 @@ def _reopen(found:Any, config:Any, step:int|None)->Run:
     return run
 
 # %% ../../nbs/track/18_session.ipynb #c028
-_JOB = 'MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID TORCHELASTIC_RESTART_COUNT SLURM_JOB_ID SLURM_STEP_ID'.split()
+_JOB = '''MASTER_ADDR MASTER_PORT TORCHELASTIC_RUN_ID TORCHELASTIC_RESTART_COUNT SLURM_JOB_ID SLURM_STEP_ID
+    SLURM_RESTART_COUNT'''.split()
 
 def _note(store:Path)->Path:
     "Where rank 0 of this job leaves the path of its run."
@@ -172,20 +176,43 @@ def _rank()->int:
     try: return int(os.environ.get('RANK', 0))
     except ValueError: return 0
 
-# %% ../../nbs/track/18_session.ipynb #c029
+def _born()->float:
+    "When this process was started, in seconds since the epoch; where nobody tells, no earlier than it was."
+    try:
+        ticks = int(Path('/proc/self/stat').read_text().rpartition(')')[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks/os.sysconf('SC_CLK_TCK')
+    except (OSError, ValueError, IndexError, AttributeError): age = time.process_time()
+    return time.time() - max(age, 0)
+
+# %% ../../nbs/track/18_session.ipynb #c030
+def _enter(path:Path, session:int, rank:int, born:float)->Run|None: # None for a run that ended before this process began
+    "Open the run of rank 0 at `path` for writing, while it lives or late; raises `OSError` or `ValueError` when it is gone."
+    meta = load_json((path/'run.json').read_bytes())
+    later = meta.get('resumes', [])[session:]                # somebody went on with it since
+    live = not later and run_status(path, meta)[0] == 'running'
+    if not live and ((later[0]['time'] if later else meta.get('ended')) or 0) < born: return None
+    run = attach(path, session, rank)
+    if not live: run.meta['status'], run._closed = 'running', False
+    return run
+
+# %% ../../nbs/track/18_session.ipynb #c031
 def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has not shown up
-    "Open rank 0's run for writing, waiting up to `timeout` seconds for it."
-    note, end = _note(store), time.monotonic() + timeout
+    "Open rank 0's next run for writing, waiting up to `timeout` seconds for it."
+    note, end, born = _note(store), time.monotonic() + timeout, _born()
     while True:
         try:
-            path = Path(load_json(note.read_bytes())['path'])
-            meta = load_json((path/'run.json').read_bytes())
-            if run_status(path, meta)[0] == 'running': return attach(path, len(meta.get('resumes', ())), rank)
-        except (OSError, ValueError, KeyError): pass
+            said = load_json(note.read_bytes())
+            launch, last = _now.joined
+            for i in range(last + 1 if launch == said['launch'] else 0, len(said['runs'])):
+                run = _enter(Path(said['runs'][i][0]), said['runs'][i][1], rank, born)
+                if run is None: continue
+                _now.joined = said['launch'], i
+                return run
+        except (OSError, ValueError, KeyError, TypeError): pass
         if time.monotonic() >= end: return None
         time.sleep(.05)
 
-# %% ../../nbs/track/18_session.ipynb #c031
+# %% ../../nbs/track/18_session.ipynb #c033
 def _on_exception(kind, e, tb)->None:
     "Stand before `sys.excepthook`: the present run has failed, or was interrupted."
     run = current()
@@ -214,7 +241,7 @@ def _hook()->None:
         leave(status)
     if shell is None: sys.exit = exit
 
-# %% ../../nbs/track/18_session.ipynb #c033
+# %% ../../nbs/track/18_session.ipynb #c035
 EVERY = 15. # Seconds between two samples of the system's metrics
 
 def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None:
@@ -248,7 +275,7 @@ def _capture(run:Run, code:bool, console:bool, system:bool, packages:bool)->None
     thread.start()
     run.on_finish(lambda: thread.join(10))
 
-# %% ../../nbs/track/18_session.ipynb #c035
+# %% ../../nbs/track/18_session.ipynb #c037
 def init(
     project:str|None=None, # The project's name; by default that of the project's folder
     name:str|None=None, # The run's name; by default two words such as `brave-otter`
@@ -315,7 +342,7 @@ def init(
     except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')
     return _set(run, cell)
 
-# %% ../../nbs/track/18_session.ipynb #c036
+# %% ../../nbs/track/18_session.ipynb #c038
 def _set(run:Any, cell:dict|None)->Run:
     "Make `run` the present one."
     _now.run, _now.cell = run, cell and {**cell, 'run': run.id}
@@ -327,13 +354,17 @@ def _null(project:str, name:str|None, config:Any)->Run:
     return cast(Run, NullRun(meta, config))
 
 def _leave_note(store:Path, run:Run)->None:
-    "Tell the other ranks where the run is, until it ends."
+    "Tell the other ranks of this launch where the run is; notes of a month ago are swept up."
     note = _note(store)
     note.parent.mkdir(exist_ok=True)
-    write_atomic(note, dump_json(dict(path=str(run.path))))
-    run.on_finish(lambda: note.unlink(missing_ok=True))
+    for old in note.parent.glob('*.json'):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > 30*86400: old.unlink()
+    said = _now.noted.setdefault(note, dict(launch=os.urandom(4).hex(), runs=[]))
+    said['runs'].append((str(run.path), run.session))
+    write_atomic(note, dump_json(said))
 
-# %% ../../nbs/track/18_session.ipynb #c038
+# %% ../../nbs/track/18_session.ipynb #c040
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # The new run's links
     "End the run in progress before the run `id` begins."
     again = _same_cell(_now.cell, cell)
@@ -352,7 +383,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         say(f'{before.name} is {before.status}, since {words(id)} begins')
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c043
+# %% ../../nbs/track/18_session.ipynb #c045
 def _need()->Run:
     over = _now.run is None or (_now.run.path is None and current() is None)
     if over: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
@@ -375,7 +406,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c045
+# %% ../../nbs/track/18_session.ipynb #c047
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -395,7 +426,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c047
+# %% ../../nbs/track/18_session.ipynb #c049
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
