@@ -423,6 +423,35 @@ def test_reinit(store, reinit):
     assert a.status == ('running' if reinit in ('create_new', 'return_previous') else 'finished')
     for run in (a, b): run.finish()
 
+def test_the_outer_run_comes_back(store):
+    "After runs that `create_new` began have ended, in any order, the present run is the newest that goes on."
+    a = mlkit.init('p', name='a')
+    b = mlkit.init('p', name='b', reinit='create_new')
+    c = mlkit.init('p', name='c', reinit='create_new')
+    b.finish()
+    assert mlkit.current() is c
+    c.finish()
+    mlkit.log(dict(x=1.))
+    assert mlkit.current() is a
+    a.finish()
+    assert mlkit.current() is None
+    with pytest.raises(RuntimeError, match='finished'): mlkit.log(dict(x=1.))
+    assert {r.name: r.meta['rows'] for r in mlkit.runs('p')} == dict(a=1, b=0, c=0)
+
+def test_an_exception_ends_the_outer_run_too(script):
+    "All the runs that a script has open have failed with it."
+    script("import mlkit\nfor i in range(2): mlkit.init('p', reinit='create_new')\nraise ValueError('bad')")
+    assert [(r.status, r.meta['error']['type']) for r in mlkit.runs('p')] == [('failed', 'ValueError')]*2
+
+def test_resume_latest(store):
+    "The newest run of the project goes on, however it ended; without one the error says so."
+    with pytest.raises(ValueError, match='no run yet'): mlkit.init('p', resume='latest')
+    for name in 'ab':
+        with mlkit.init('p', name=name) as run: run.log(x=1.)
+    mlkit.init('q').finish()
+    with mlkit.init('p', resume='latest', name='ignored') as more: more.log(x=2.)
+    assert (more.id, more.name, len(more.history())) == (run.id, 'b', 2)
+
 def test_disabled(store):
     "`mode='disabled'` takes every call and writes nothing."
     with mlkit.init('p', config=dict(lr=.1, api_key='k'), mode='disabled') as run:

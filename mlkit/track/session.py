@@ -29,6 +29,7 @@ class _State:
     "The process's present run, the cell that began it, and whether the hooks are in place."
     run:Any = None
     cell:'dict|None' = None
+    outer:'list[tuple]' = []                # runs around it, with their cells, from `reinit='create_new'`
     hooked = False
     before:Any = None                       # the `sys.excepthook` that was there
     noted:'dict[Path, dict]' = {}           # rank 0: what its notes say
@@ -37,8 +38,11 @@ class _State:
 _now = _State()
 
 def current()->Run|None: # None before `init` and after the run has finished
-    "The run that `mlkit.log` writes to."
-    return None if _now.run is None or _now.run.status != 'running' else _now.run
+    "The run that `mlkit.log` writes to: the newest that goes on."
+    while (run := _now.run) is None or run.status != 'running':
+        if not _now.outer: return None
+        _now.run, _now.cell = _now.outer.pop()
+    return run
 
 # %% ../../nbs/track/18_session.ipynb #c011
 def _shell()->Any:
@@ -91,12 +95,20 @@ def _newest(store:Path, project:str)->Any:
     from mlkit.track.record import records
     return next((r for r in records(project, store)[:1] if r.status not in ('running', 'finished')), None)
 
+def _latest(store:Path, project:str)->Any:
+    "The project's newest run, however it ended; raises `ValueError` when there is none."
+    from mlkit.track.record import records
+    found = records(project, store)[:1]
+    if not found: raise ValueError(f"{project} has no run yet to go on with: leave resume='latest' out to start the first")
+    return found[0]
+
 # %% ../../nbs/track/18_session.ipynb #c020
 def _resume_target(store:Path, project:str, resume:Any, id:str|None, name:str|None)->Any: # None starts a new run
     "The run that `resume` means; raises `ValueError` when it must exist and doesn't."
     if resume in (None, False, 'never'): return None
     words_of_wandb = resume in ('must', 'allow', 'auto', True)
     ref = (id or name) if words_of_wandb else getattr(resume, 'id', resume)
+    if resume == 'latest': return _latest(store, project)
     if ref is None and resume in ('auto', True): return _newest(store, project)
     if ref is None: raise ValueError(f"resume={resume!r} needs the run's id= or name=")
     found = _find(store, project, str(ref), exact=words_of_wandb and bool(id))
@@ -215,9 +227,8 @@ def _join(store:Path, rank:int, timeout:float)->Run|None: # None when rank 0 has
 # %% ../../nbs/track/18_session.ipynb #c033
 def _on_exception(kind, e, tb)->None:
     "Stand before `sys.excepthook`: the present run has failed, or was interrupted."
-    run = current()
     try:
-        if run is not None and isinstance(run, Run): run.finish(run.note_error(e.with_traceback(tb)))
+        while isinstance(run := current(), Run): run.finish(run.note_error(e.with_traceback(tb)))
     finally: _now.before(kind, e, tb)
 
 def _on_cell(result:Any=None)->None:
@@ -284,7 +295,7 @@ def init(
     job_type:str|None=None, # What the run does, such as `train` or `eval`
     tags:Iterable[str]=(), # Labels to find it by
     notes:str|None='', # Free text
-    resume:Any=None, # A run, its id or name; 'must' or 'allow' with `id` or `name`; 'auto' goes on with the newest unless it finished
+    resume:Any=None, # A run, its id or name; 'must' or 'allow' with `id` or `name`; 'latest'; 'auto': the newest unless it finished
     store:str|os.PathLike|None=None, # The store's folder; see `find_store`
     *,
     id:str|None=None, # The new run's id, for schedulers that want to know it beforehand
@@ -344,7 +355,8 @@ def init(
 
 # %% ../../nbs/track/18_session.ipynb #c038
 def _set(run:Any, cell:dict|None)->Run:
-    "Make `run` the present one."
+    "Make `run` the present one; a run that goes on meanwhile is so again afterwards."
+    if (before := current()) is not None and before is not run: _now.outer = [*_now.outer, (before, _now.cell)]
     _now.run, _now.cell = run, cell and {**cell, 'run': run.id}
     return run
 
@@ -385,9 +397,10 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
 
 # %% ../../nbs/track/18_session.ipynb #c045
 def _need()->Run:
-    over = _now.run is None or (_now.run.path is None and current() is None)
-    if over: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
-    return cast(Run, _now.run)
+    "The present run, or a finished one, which has an error of its own."
+    if (run := current()) is not None: return run
+    if _now.run is None or _now.run.path is None: raise RuntimeError("There is no run yet: call run = mlkit.init(project='...') first")
+    return _now.run
 
 def log(
     metrics:Mapping[str, Any]|None=None, # Names and values
