@@ -250,6 +250,71 @@ def test_a_process_pool(script):
         ''', ok=True)
     assert sorted(only().metric('task').value) == list(range(30))
 
+@pytest.mark.parametrize('how', ['spawn', 'forkserver', 'fork'])
+def test_a_child_logs_without_being_given_the_run(script, how):
+    "`mlkit.log` in a child, and in a child of that, writes to the parent's run; the end stays with the parent."
+    r = script(f"""
+        import mlkit, multiprocessing as mp, os, subprocess, sys
+        code = "import mlkit; mlkit.log(c=3., note='hi'); mlkit.finish(); assert mlkit.current() is None"
+        def work(i):
+            mlkit.log(w=float(i))
+            mlkit.alert('from a child')
+            subprocess.run([sys.executable, '-c', code], check=True)
+        if __name__ == '__main__':
+            run = mlkit.init('p')
+            ps = [mp.get_context('{how}').Process(target=work, args=(i,)) for i in range(2)]
+            for p in ps: p.start()
+            for p in ps: p.join()
+            assert [p.exitcode for p in ps] == [0]*2 and mlkit.runs('p')[0].status == 'running'
+            run.finish()
+            assert 'MLKIT_PARENT_RUN' not in os.environ
+            r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+            assert 'There is no run yet' in r.stderr
+        """, ok=True)
+    h = only().history()
+    assert sorted(h['w'].dropna()) == [0., 1.] and h['c'].dropna().tolist() == [3., 3.], r.err
+    assert only().status == 'finished' and len(only().events('alert')) == 2 == len(only().events('value'))
+
+def test_a_child_program_with_init_has_a_run_of_its_own(script):
+    "Wherever it was started; its children log to its run, and after its end to none."
+    script("""
+        import mlkit, os, subprocess, sys
+        log = "import mlkit; mlkit.log(who=1.)"
+        inner = f'''
+        import mlkit, os, subprocess, sys
+        outside = os.environ['MLKIT_PARENT_RUN']
+        def log(): subprocess.run([sys.executable, '-c', {log!r}], check=True)
+        with mlkit.init('q') as run: log()
+        assert os.environ['MLKIT_PARENT_RUN'] == outside
+        try: mlkit.log(who=2.)
+        except RuntimeError as e: assert 'finished' in str(e)
+        else: sys.exit('logged')
+        '''
+        import textwrap
+        with mlkit.init('p') as run: subprocess.run([sys.executable, '-c', textwrap.dedent(inner)], check=True)
+        """, ok=True)
+    assert len(only('p').history()) == 0 and only('q').history()['who'].tolist() == [1.]
+
+def test_a_child_of_a_disabled_run(script):
+    "Where the parent keeps nothing, a child's `log` keeps nothing either, and raises nothing."
+    script("""
+        import mlkit, subprocess, sys
+        with mlkit.init('p', mode='disabled'): subprocess.run([sys.executable, '-c', 'import mlkit; mlkit.log(a=1.)'], check=True)
+        """, ok=True)
+    assert not mlkit.runs('p')
+
+def test_a_child_that_outlives_the_run(script):
+    "A child that logs first when the parent's run is over is told so."
+    r = script("""
+        import mlkit, os, subprocess, sys
+        run = mlkit.init('p')
+        env = dict(os.environ)
+        run.finish()
+        r = subprocess.run([sys.executable, '-c', 'import mlkit; mlkit.log(a=1.)'], env=env, capture_output=True, text=True)
+        print(r.stderr)
+        """, ok=True)
+    assert 'parent process has ended' in r.out and 'mlkit.init' in r.out
+
 # --- ranks
 
 RANK = '''
