@@ -16,9 +16,9 @@ def shown(capsys, *argv)->str:
 def commands()->list[str]: return re.findall(r'^  ([a-z]\w+) +\S', cli.usage(), re.M)
 
 def lesson()->str:
-    "What a reader of the command line's notebook sees: prose, examples, their outputs."
-    cells, seen = json.loads((ROOT/'nbs'/'cli'/'91_main.ipynb').read_text())['cells'], []
-    for c in cells:
+    "What a reader of the command line's notebooks sees: prose, examples, their outputs."
+    pages, seen = sorted((ROOT/'nbs'/'cli').glob('9[1-9]*.ipynb')), []
+    for c in [c for p in pages for c in json.loads(p.read_text())['cells']]:
         source = ''.join(c['source'])
         if re.search('^#[|] *(hide|export)', source, re.M): continue
         outputs = [o.get('text') or o.get('data', {}).get('text/plain', '') for o in c.get('outputs', [])]
