@@ -7,10 +7,9 @@ __all__ = ['COMMANDS', 'runs', 'show', 'diff', 'plot', 'projects', 'console', 't
            'delete', 'restore', 'gc', 'export', 'import_']
 
 # %% ../../nbs/cli/91_runs.ipynb #c002
-"""The commands of `mlkit` that find, show, compare, tidy and move runs: thin functions over `mlkit.track`."""
+"The commands of `mlkit` that find, show, compare, tidy and move runs: thin functions over `mlkit.track`."
 
 # %% ../../nbs/cli/91_runs.ipynb #c004
-import os, sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -252,4 +251,5 @@ def import_(
     _said('imported', import_runs(path, store, project))
 
 # %% ../../nbs/cli/91_runs.ipynb #c059
-COMMANDS = [runs, show, diff, plot, tail, console, projects, tag, note, rename, archive, delete, restore, gc, export, import_] # In the help's order
+COMMANDS = [runs, show, diff, plot, tail, console, projects]
+COMMANDS += [tag, note, rename, archive, delete, restore, gc, export, import_]
