@@ -452,6 +452,27 @@ def test_resume_latest(store):
     with mlkit.init('p', resume='latest', name='ignored') as more: more.log(x=2.)
     assert (more.id, more.name, len(more.history())) == (run.id, 'b', 2)
 
+@pytest.mark.parametrize('where', ['argument', 'environment', 'pyproject'])
+def test_user_and_host_can_be_left_out(script, where):
+    "Neither name is in the run's folder, and yet a living run is known to live; hardware goes with system or by itself."
+    args, env = '', {}
+    if where == 'argument': args = ', user=False, host=False, hardware=True'
+    if where == 'environment': env = dict(MLKIT_USER='0', MLKIT_HOST='off', MLKIT_HARDWARE='1')
+    if where == 'pyproject':
+        (script.folder/'pyproject.toml').write_text('[tool.mlkit]\nuser = false\nhost = false\nhardware = true\n')
+    r = script(f"""
+        import mlkit, getpass, socket
+        run = mlkit.init('p'{args})
+        assert mlkit.runs('p')[0].status == 'running'
+        run.finish()
+        with mlkit.init('p', resume=run{args}): pass
+        text = (run.path/'run.json').read_text()
+        print([o in text for o in (f'"user": "{{getpass.getuser()}}"', socket.gethostname())])
+        """, ok=True, **env)
+    assert r.out.split('\n')[0] == '[False, False]' and r.err.count('Error') == 0
+    assert {'name', 'user'}.isdisjoint(only().meta['host']) and only().meta['hardware']['cores'] >= 1
+    assert only().name in repr(mlkit.runs('p'))
+
 def test_disabled(store):
     "`mode='disabled'` takes every call and writes nothing."
     with mlkit.init('p', config=dict(lr=.1, api_key='k'), mode='disabled') as run:
@@ -554,6 +575,17 @@ def test_define_metric(store):
     want = dict(a=5., b=-1., c=2., d=2., e=-1., g=42, h=-1.) | {'val/acc': 5.}
     assert dict(only().summary) == want == live
     assert only().meta['metrics']['a'] == dict(summary='max', step_metric='epoch')
+
+def test_define_metric_with_several_summaries(store):
+    "W&B's `summary='max,min'` gives a column each, live, after the end and for a reader of a pattern."
+    with mlkit.init('p') as run:
+        run.define_metric('acc', summary='max,min')
+        run.define_metric('val/*', summary=' best, last ,copy', goal='minimize')
+        for v in (2., 5., -1., 3.): run.log({'acc': v, 'val/loss': v})
+        with pytest.raises(ValueError, match="'mx'"): run.define_metric('acc', summary='max,mx')
+        live = dict(run.summary)
+    assert live == dict(only().summary) == {'acc.max': 5., 'acc.min': -1., 'val/loss.best': -1., 'val/loss.last': 3.}
+    assert mlkit.runs('p').df['summary.acc.max'].tolist() == [5.]
 
 def test_the_summary_of_a_crashed_run_knows_the_rules(script):
     "A reader applies `define_metric` and what the user set, when the run could not."

@@ -54,12 +54,17 @@ def boot_id()->str:
     try: return Path('/proc/sys/kernel/random/boot_id').read_text().strip()
     except OSError: return socket.gethostname()
 
-def host_info()->dict:
+def host_info(
+    user:bool=True, # False leaves the user's name out
+    host:bool=True, # False leaves the machine's name out; a reader there still knows the run by the boot id
+)->dict:
     "Who and where this process is, for run.json."
-    try: user = getpass.getuser()
-    except (KeyError, OSError, ImportError): user = str(getattr(os, 'getuid', lambda: '')())
-    return dict(name=socket.gethostname(), boot_id=boot_id(), pid=os.getpid(), user=user, python=platform.python_version(),
-        platform=sys.platform)
+    out = dict[str, Any](boot_id=boot_id(), pid=os.getpid(), python=platform.python_version(), platform=sys.platform)
+    if host: out['name'] = socket.gethostname()
+    if user:
+        try: out['user'] = getpass.getuser()
+        except (KeyError, OSError, ImportError): out['user'] = str(getattr(os, 'getuid', lambda: '')())
+    return out
 
 # %% ../../nbs/track/11_run.ipynb #c012
 STALE = 3600 # Seconds without a row after which a run on another machine is taken for crashed
@@ -75,7 +80,7 @@ def run_status(
     if host.get('boot_id') == boot_id(): return ('running', '') if is_locked(path/'lock') else ('crashed', '')
     if host.get('name') == socket.gethostname(): return 'crashed', 'the machine was restarted since'
     age = (time() if now is None else now) - (History(path).last_time or meta.get('started', 0))
-    said = f"a guess: the run is on {host.get('name')}, its last row is {age/60:.0f} min old"
+    said = f"a guess: the run is on {host.get('name') or 'another machine'}, its last row is {age/60:.0f} min old"
     return ('crashed' if age > STALE else 'running'), said
 
 # %% ../../nbs/track/11_run.ipynb #c016
@@ -110,6 +115,10 @@ class Config(MutableMapping):
     def update(self, data:Any=None, allow_val_change:bool|None=None, **kw)->None: # `allow_val_change`: of W&B, ignored
         "Set several settings at once, from anything that `init(config=...)` takes."
         for k, v in {**as_config(data), **kw}.items(): self[k] = v
+    def setdefaults(self, data:Any)->dict: # All settings
+        "Set those settings of `data` that are not there yet."
+        self.update({k: v for k,v in as_config(data).items() if k not in self})
+        return self.as_dict()
     def as_dict(self)->dict:
         "A plain dict of the settings."
         return dict(self._data)
@@ -149,9 +158,12 @@ def summarize(
     out, parts = {}, history._parts() if rules else []
     for k, v in history.last().items():
         if k.startswith('sys/'): continue
-        how = metric_rule(rules, k).get('summary') or 'last'
-        if how == 'best': how = 'min' if str(metric_rule(rules, k).get('goal', '')).startswith('min') else 'max'
-        if how != 'none': out[k] = v if how == 'last' else _reduce(history._metric(parts, k).value, how)
+        rule = metric_rule(rules, k)
+        hows = (rule.get('summary') or 'last').split(',')
+        for how in hows:
+            at = k if len(hows) == 1 else f'{k}.{how}'
+            if how == 'best': how = 'min' if str(rule.get('goal', '')).startswith('min') else 'max'
+            if how != 'none': out[at] = v if how == 'last' else _reduce(history._metric(parts, k).value, how)
     return {**out, **(chosen or {})}
 
 # %% ../../nbs/track/11_run.ipynb #c021
@@ -280,6 +292,12 @@ class RunBase:
         [str(o) for o in v]), doc="The run's tags; may be set.")
     notes = property(lambda self: self.meta.get('notes', ''), lambda self, v: self.update_meta(notes=str(v)), doc="Free text; may be set.")
     status = property(lambda self: self.meta['status'], doc="`running`, `finished`, `failed`, `interrupted` or `superseded`.")
+
+    path:Any = None
+    entity = ''                                         # of W&B: there are no accounts
+    url = property(lambda self: Path(self.path).as_uri() if self.path else '', doc="The run's folder as a link.")
+    def get_url(self)->str: return self.url
+    def project_name(self)->str: return self.project
 
     def update_meta(self, **fields:Any)->None: self.meta.update(fields)
     def _config_changed(self, key, old, new)->None: ...
@@ -621,15 +639,16 @@ class _Rules(_Meta):
     def define_metric(self,
         name:str, # A metric's name; `val/*` fits several
         step_metric:str|None=None, # The metric to draw it over, such as `epoch`
-        summary:str|None=None, # One of `SUMMARIES`: what the run's table shows
+        summary:str|None=None, # One of `SUMMARIES`, or several with commas: what the run's table shows
         goal:str|None=None, # 'minimize' or 'maximize', for `best`
         hidden:Any=None, step_sync:Any=None, overwrite:Any=None, # Of W&B; they have no meaning here
     )->None:
         "Say how the metric `name` is summarised and what its x axis is; raises `ValueError` for an unknown `summary` or `goal`."
         if goal not in (None, 'minimize', 'maximize'): raise ValueError(f'Unknown goal {goal!r}; choose from: minimize, maximize')
-        if summary is not None and summary not in SUMMARIES and summary != 'copy':
-            raise ValueError(f"Unknown summary {summary!r}; choose from: {', '.join(SUMMARIES)}")
-        rule = dict(summary=None if summary == 'copy' else summary, step_metric=step_metric, goal=goal)
+        hows = [how for o in (summary or '').split(',') if (how := o.strip()) not in ('', 'copy')]      # `copy`: W&B's default
+        if unknown := [how for how in hows if how not in SUMMARIES]:
+            raise ValueError(f"Unknown summary {unknown[0]!r}; choose from: {', '.join(SUMMARIES)}")
+        rule = dict(summary=','.join(hows) or None, step_metric=step_metric, goal=goal)
         rules = {**self.meta.get('metrics', {}), name: {k: v for k,v in rule.items() if v is not None}}
         self.update_meta(metrics=rules)
 
