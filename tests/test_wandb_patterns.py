@@ -57,3 +57,23 @@ def test_preempted_and_resumed(script):
     assert (r.id, r.status) == ('job-42', 'finished')
     assert r.history()['_step'].tolist() == r.history()['epoch'].tolist() == list(range(10))
     assert r.summary['final'] == 'yes' and r.summary['more'] == 1
+
+def test_names_that_a_script_may_use(store, capsys):
+    "The small ones are there: where the run is, defaults of the config, levels of alerts, lines for the terminal."
+    with mlkit.init('p', config=dict(lr=.1)) as run:
+        run.config.setdefaults(dict(lr=1., depth=3))
+        mlkit.alert('slow', level=mlkit.AlertLevel.WARN)
+        mlkit.termlog('one')
+        mlkit.termwarn('two', repeat=False)
+        mlkit.termerror('three')
+        assert run.url == run.get_url() == run.path.as_uri() and (run.entity, run.project_name()) == ('', 'p')
+    assert only().config == dict(lr=.1, depth=3) and only().events('alert')[0]['level'] == 'warn'
+    err = capsys.readouterr().err
+    assert all(f'mlkit: {o}' in err for o in ('one', 'warning: two', 'error: three'))
+    with mlkit.init('p', mode='disabled') as off: assert (off.url, off.get_url(), off.entity) == ('', '', '')
+
+def test_names_without_a_twin_say_what_to_do(store):
+    "`mlkit.watch` and the like are an AttributeError that names the way here; `hasattr` is False."
+    for name in 'watch Image Table Histogram Artifact sweep agent Settings Api'.split():
+        with pytest.raises(AttributeError, match=f"mlkit has no '{name}', which is W&B's; instead: .{{20}}"): getattr(mlkit, name)
+        assert not hasattr(mlkit, name) and name not in dir(mlkit)
