@@ -1,14 +1,15 @@
 "Charts lose no spike, work without a display and for any data; diff lists what differs and nothing else."
-import json, math, subprocess, warnings
+import json, math, os, shutil, subprocess, sys, warnings
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mlkit
 from mlkit.core.files import append_line
-from mlkit.track.compare import MOST, band, changes, curve, goal, smoothed
+from mlkit.track.compare import MOST, band, changes, curve, diff, goal, smoothed
 from mlkit.track.record import RunRecord
 
 def run_with(values, project='p', key='v', **kw):
@@ -205,3 +206,67 @@ def test_a_chart_of_nothing_says_so(store):
     with pytest.raises(LookupError, match='No runs in'): mlkit.runs('p').plot('v')
     with mlkit.init('p'): pass
     with pytest.raises(ValueError, match="No 'v' here"): mlkit.runs('p').plot('v')
+
+
+# ---- code
+
+def committed(repo, text, message):
+    (repo/'model.py').write_text(text)
+    for args in (('add', '.'), ('commit', '-qm', message)):
+        subprocess.run(['git', '-c', 'user.name=A', '-c', 'user.email=a@example.com', '-C', str(repo), *args], check=True, capture_output=True)
+
+def executed(repo, store, **env):
+    "A run of `train.py` in `repo` by another process."
+    call = [sys.executable, str(repo/'train.py')]
+    subprocess.run(call, cwd=repo, check=True, capture_output=True, env={**os.environ, 'MLKIT_STORE': str(store), 'PYTHONPATH': str(ROOT), **env})
+    return mlkit.runs('code', store=store).latest()
+
+@pytest.fixture
+def repo(tmp_path):
+    r = tmp_path/'repo'
+    r.mkdir()
+    subprocess.run(['git', 'init', '-q', str(r)], check=True)
+    (r/'train.py').write_text('import mlkit, model\nmlkit.init("code").log(a=model.layers)\n')
+    committed(r, 'layers = 2\nwidth = 10\n', 'first')
+    return r
+
+def changed(a, b): return [o for o in diff(a, b).code.splitlines() if o[:1] in '+-' and o[:3] not in ('+++', '---')]
+
+def test_diff_of_two_clean_commits_shows_the_files(repo, tmp_path):
+    a = executed(repo, tmp_path/'s')
+    committed(repo, 'layers = 3\nwidth = 10\n', 'second')
+    assert changed(a, executed(repo, tmp_path/'s')) == ['-layers = 2', '+layers = 3']
+
+def test_diff_of_uncommitted_changes_is_that_of_the_files(repo, tmp_path):
+    (repo/'model.py').write_text('layers = 3\nwidth = 10\n')
+    a = executed(repo, tmp_path/'s')
+    (repo/'model.py').write_text('layers = 3\nwidth = 20\n')
+    (repo/'new.py').write_text('x = 1\n')
+    b = executed(repo, tmp_path/'s')
+    assert changed(a, b) == ['-width = 10', '+width = 20', '+x = 1']
+    assert 'left_out' not in diff(a, b).code and not diff(a, a)
+
+def test_diff_leaves_no_objects_in_the_repository(repo, tmp_path):
+    a = executed(repo, tmp_path/'s')
+    (repo/'model.py').write_text('layers = 4\n')
+    b, before = executed(repo, tmp_path/'s'), sorted((repo/'.git').rglob('*'))
+    assert changed(a, b) and sorted((repo/'.git').rglob('*')) == before
+
+def test_diff_without_the_repository_says_so(repo, tmp_path):
+    (repo/'model.py').write_text('layers = 3\n')
+    a = executed(repo, tmp_path/'s')
+    (repo/'model.py').write_text('layers = 4\n')
+    b = executed(repo, tmp_path/'s')
+    shutil.rmtree(repo)
+    assert 'the repository is not here' in diff(a, b).code and '++layers = 4' in diff(a, b).code
+
+def test_diff_says_when_one_run_has_no_code(repo, tmp_path):
+    a, b = executed(repo, tmp_path/'s'), executed(repo, tmp_path/'s', MLKIT_CODE='0')
+    assert f'no code was kept of {b.name}' in diff(a, b).code
+
+def test_code_of_an_installed_program_is_that_of_the_working_directory(repo, tmp_path):
+    "As with pytest in an environment that lies in another repository."
+    call = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(repo/'test_it.py')]
+    (repo/'test_it.py').write_text('def test_it():\n    import mlkit\n    mlkit.init("code").finish()\n')
+    subprocess.run(call, cwd=repo, check=True, capture_output=True, env={**os.environ, 'MLKIT_STORE': str(tmp_path/'s'), 'PYTHONPATH': str(ROOT)})
+    assert mlkit.runs('code', store=tmp_path/'s').latest().meta['code']['root'] == str(repo)

@@ -20,12 +20,12 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ..core.display import COLOURS, Column, Table, ordered, show_number, show_value
-from ..core.files import load_json, read_lines
+from ..core.files import load_json
 from ..core.query import resolve
 from ..core.values import flatten
 from .history import minmax
 from .run import metric_rule
-from .record import RunRecord, find_record, flat
+from .record import RunRecord, find_record, flat, read_cells
 
 if TYPE_CHECKING:
     import numpy as np # chkstyle: ignore
@@ -378,9 +378,9 @@ def sources(
     "The code that the run `r` executed, as far as it was kept."
     root, out = r.path/'code', {}
     for p in sorted(root.rglob('*')):
-        if not p.is_file() or p.stat().st_size > LARGEST: continue
+        if not p.is_file() or p.stat().st_size > LARGEST or p.name == 'left_out.json': continue
         name, data = str(p.relative_to(root)), p.read_bytes()
-        if name == 'cells.jsonl': out['notebook cells'] = _cell_text(read_lines(p))
+        if name == 'cells.jsonl': out['notebook cells'] = _cell_text(read_cells(r.path))
         elif b'\0' not in data: out[name] = data.decode('utf-8', 'replace')
     return out
 
@@ -388,17 +388,59 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c069
+# %% ../../nbs/track/13_compare.ipynb #c070
+def _git(root:str, *args:str, **env:str)->bytes|None:
+    "The output of a git command in the folder `root`, or None when it fails."
+    import os, subprocess
+    kept = {k: v for k,v in os.environ.items() if not k.startswith('GIT_')}
+    call = ['git', '-c', 'core.fsmonitor=false', '-c', 'core.quotepath=false', '-C', root, *args]
+    try: p = subprocess.run(call, capture_output=True, stdin=subprocess.DEVNULL, timeout=20, env={**kept, **env})
+    except (OSError, subprocess.SubprocessError): return None
+    return None if p.returncode else p.stdout
+
+def _tree(r:RunRecord, root:str, **env:str)->str|None:
+    "The name of git's tree of the files that the run `r` executed: its commit with its patch."
+    commit, patch = (r.meta.get('code') or {}).get('commit'), r.path/'code'/'diff.patch'
+    if not commit or _git(root, 'read-tree', str(commit), **env) is None: return None
+    if patch.exists() and _git(root, 'apply', '--cached', '--whitespace=nowarn', str(patch.absolute()), **env) is None: return None
+    found = _git(root, 'write-tree', **env)
+    return found and found.decode().strip()
+
+# %% ../../nbs/track/13_compare.ipynb #c071
+def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
+    "A unified diff of the files in git between two runs; None where their repository is not at hand."
+    import os, tempfile
+    roots = [o for r in (b, a) if (o := (r.meta.get('code') or {}).get('root'))]
+    for root in dict.fromkeys(map(str, roots)):
+        objects = _git(root, 'rev-parse', '--path-format=absolute', '--git-path', 'objects')
+        if objects is None: continue
+        with tempfile.TemporaryDirectory() as d:
+            os.mkdir(f'{d}/objects')
+            env = dict(GIT_INDEX_FILE=f'{d}/index', GIT_OBJECT_DIRECTORY=f'{d}/objects', GIT_ALTERNATE_OBJECT_DIRECTORIES=objects.decode().strip())
+            one, two = (_tree(r, root, **env) for r in (a, b))
+            call = 'diff', '--no-color', '--no-ext-diff', '--no-textconv', f'--src-prefix={a.name}/', f'--dst-prefix={b.name}/', str(one), str(two)
+            found = _git(root, *call, **env) if one and two else None
+        if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
+    return None
+
+# %% ../../nbs/track/13_compare.ipynb #c073
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
     old, new, out = sources(a), sources(b), []
-    if not old or not new: return ''
+    if not old and not new: return ''
+    if not old or not new: return f'# no code was kept of {(b if old else a).name}'
+    tracked = _tracked_diff(a, b)
+    if tracked: out += tracked.splitlines()
+    elif tracked is None and old.get('diff.patch') != new.get('diff.patch'): out.append('# the repository is not here: the patches are compared')
+    entries = {str((r.meta.get('code') or {}).get('entry')) for r in (a, b)}
     for name in dict.fromkeys([*old, *new]):
+        if tracked is not None and name == 'diff.patch': continue
+        if tracked and any(e.endswith(name) and f'/{e}' in tracked for e in entries): continue   # the script is in git
         one, two = (o.get(name, '').splitlines() for o in (old, new))
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
 
-# %% ../../nbs/track/13_compare.ipynb #c071
+# %% ../../nbs/track/13_compare.ipynb #c075
 def _environment(r:RunRecord)->dict:
     try: env = load_json((r.path/'env.json').read_bytes())
     except (OSError, ValueError): return {}
@@ -414,7 +456,7 @@ def _origin(r:RunRecord)->dict[str, Any]:
     known = 'commit', 'branch', 'dirty', 'entry', 'argv', 'cwd'
     return {k: v for k,v in (r.meta.get('code') or {}).items() if k in known}
 
-# %% ../../nbs/track/13_compare.ipynb #c072
+# %% ../../nbs/track/13_compare.ipynb #c076
 @dataclass(repr=False)
 class Diff:
     "What differs between the runs `a` and `b`; each part maps a name to the two values."
@@ -443,7 +485,7 @@ class Diff:
         code = f'<h4 style="margin:10px 0 2px">code</h4>{_coloured(self.code)}' if self.code else ''
         return f'<p>{escape(_headline(self))}</p>{parts}{code}'
 
-# %% ../../nbs/track/13_compare.ipynb #c074
+# %% ../../nbs/track/13_compare.ipynb #c078
 _MARKS = {'-': 'bad', '+': 'good', '@': 'dim', '---': 'dim', '+++': 'dim'}
 
 def _headline(d:Diff)->str:
@@ -456,7 +498,7 @@ def _change(a:Any, b:Any)->str:
     share = f' ({100*(b - a)/abs(a):+.1f} %)' if a and abs(a) < float('inf') else ''
     return ('+' if b > a else '') + show_number(b - a) + share
 
-# %% ../../nbs/track/13_compare.ipynb #c076
+# %% ../../nbs/track/13_compare.ipynb #c080
 def _side_by_side(d:Diff, pairs:dict[str, tuple], steps:bool)->Table:
     "The two values under each name in columns."
     one, two = (d.a.name, d.b.name) if d.a.name != d.b.name else (d.a.id, d.b.id)
@@ -473,7 +515,7 @@ def _coloured(code:str)->str:
     lines = '\n'.join(one(line) for line in code.splitlines())
     return f'<pre style="font-size:12px;line-height:1.45;max-height:30em;overflow:auto">{lines}</pre>'
 
-# %% ../../nbs/track/13_compare.ipynb #c077
+# %% ../../nbs/track/13_compare.ipynb #c081
 def diff(
     a:Any, # A run: its id, name, or record
     b:Any, # Another run
