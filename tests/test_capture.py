@@ -14,7 +14,8 @@ import pytest
 from mlkit.core.secrets import mask_argv, mask_text, secret_file
 from mlkit.core.values import MASK
 from mlkit.track import capture
-from mlkit.track.capture import CellLog, capture_code, capture_env, capture_hardware, git_state, packages, read_cells
+from mlkit.track.capture import CellLog, capture_code, capture_env, capture_hardware, git_state, packages
+from mlkit.track.record import read_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 GIT = ('git', '-c', 'user.name=A', '-c', 'user.email=a@example.com', '-c', 'protocol.file.allow=always', '-C')

@@ -218,7 +218,8 @@ def committed(repo, text, message):
 def executed(repo, store, **env):
     "A run of `train.py` in `repo` by another process."
     call = [sys.executable, str(repo/'train.py')]
-    subprocess.run(call, cwd=repo, check=True, capture_output=True, env={**os.environ, 'MLKIT_STORE': str(store), 'PYTHONPATH': str(ROOT), **env})
+    env = {**os.environ, 'MLKIT_STORE': str(store), 'PYTHONPATH': str(ROOT), **env}
+    subprocess.run(call, cwd=repo, check=True, capture_output=True, env=env)
     return mlkit.runs('code', store=store).latest()
 
 @pytest.fixture
@@ -230,7 +231,8 @@ def repo(tmp_path):
     committed(r, 'layers = 2\nwidth = 10\n', 'first')
     return r
 
-def changed(a, b): return [o for o in diff(a, b).code.splitlines() if o[:1] in '+-' and o[:3] not in ('+++', '---')]
+def changed(a, b):
+    return [o for o in diff(a, b).code.splitlines() if o[:1] in '+-' and o[:3] not in ('+++', '---')]
 
 def test_diff_of_two_clean_commits_shows_the_files(repo, tmp_path):
     a = executed(repo, tmp_path/'s')
@@ -268,5 +270,6 @@ def test_code_of_an_installed_program_is_that_of_the_working_directory(repo, tmp
     "As with pytest in an environment that lies in another repository."
     call = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(repo/'test_it.py')]
     (repo/'test_it.py').write_text('def test_it():\n    import mlkit\n    mlkit.init("code").finish()\n')
-    subprocess.run(call, cwd=repo, check=True, capture_output=True, env={**os.environ, 'MLKIT_STORE': str(tmp_path/'s'), 'PYTHONPATH': str(ROOT)})
+    env = {**os.environ, 'MLKIT_STORE': str(tmp_path/'s'), 'PYTHONPATH': str(ROOT)}
+    subprocess.run(call, cwd=repo, check=True, capture_output=True, env=env)
     assert mlkit.runs('code', store=tmp_path/'s').latest().meta['code']['root'] == str(repo)

@@ -20,7 +20,6 @@ from typing import Any
 from ..core.files import append_line, dump_json, read_lines, write_atomic
 from ..core.hardware import cpu, gpu_names, memory
 from ..core.secrets import mask_argv, mask_text, secret_file
-from .record import read_cells
 
 # %% ../../nbs/track/15_capture.ipynb #c008
 def _git(root:str|Path, *args:str, seconds:float=5., limit:int=16 << 20)->bytes|None:
@@ -148,7 +147,7 @@ def _entry_point()->str|None: # An absolute path, or None in an interactive sess
     "The script or notebook that this process runs."
     if _shell() is not None: return _notebook()
     path = getattr(sys.modules.get('__main__'), '__file__', None)
-    if not path and sys.argv and os.path.isfile(sys.argv[0]): path = sys.argv[0]  # a script that has ended has lost its `__file__`
+    if not path and sys.argv and os.path.isfile(sys.argv[0]): path = sys.argv[0] # a script that has ended has no `__file__`
     return os.path.abspath(path) if path else None
 
 # %% ../../nbs/track/15_capture.ipynb #c035
@@ -194,7 +193,8 @@ def _short(argv:list[str], most:int=1000)->list[str]:
 def _installed(path:str)->bool:
     "Whether a script belongs to a package or an environment, such as `pytest`, and not to you."
     real = os.path.realpath(path)
-    return 'site-packages' in real.split(os.sep) or path.startswith(f'{sys.prefix}{os.sep}') or real.startswith(f'{sys.base_prefix}{os.sep}')
+    inside = path.startswith(f'{sys.prefix}{os.sep}') or real.startswith(f'{sys.base_prefix}{os.sep}')
+    return inside or 'site-packages' in real.split(os.sep)
 
 def _code(to:Path, limit:int, start:str|Path|None)->dict[str, Any]:
     "Fill the folder `to`; returns the entry for `run.json`."

@@ -404,9 +404,11 @@ def _tree(r:RunRecord, root:str, **env:str)->str|None:
     if not commit or _git(root, 'read-tree', str(commit), **env) is None: return None
     if patch.exists() and _git(root, 'apply', '--cached', '--whitespace=nowarn', str(patch.absolute()), **env) is None: return None
     found = _git(root, 'write-tree', **env)
-    return found and found.decode().strip()
+    return found.decode().strip() if found else None
 
 # %% ../../nbs/track/13_compare.ipynb #c071
+_DIFF = 'diff', '--no-color', '--no-ext-diff', '--no-textconv'
+
 def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
     "A unified diff of the files in git between two runs; None where their repository is not at hand."
     import os, tempfile
@@ -416,10 +418,11 @@ def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
         if objects is None: continue
         with tempfile.TemporaryDirectory() as d:
             os.mkdir(f'{d}/objects')
-            env = dict(GIT_INDEX_FILE=f'{d}/index', GIT_OBJECT_DIRECTORY=f'{d}/objects', GIT_ALTERNATE_OBJECT_DIRECTORIES=objects.decode().strip())
+            env = dict(GIT_INDEX_FILE=f'{d}/index', GIT_OBJECT_DIRECTORY=f'{d}/objects')
+            env['GIT_ALTERNATE_OBJECT_DIRECTORIES'] = objects.decode().strip()
             one, two = (_tree(r, root, **env) for r in (a, b))
-            call = 'diff', '--no-color', '--no-ext-diff', '--no-textconv', f'--src-prefix={a.name}/', f'--dst-prefix={b.name}/', str(one), str(two)
-            found = _git(root, *call, **env) if one and two else None
+            call = *_DIFF, f'--src-prefix={a.name}/', f'--dst-prefix={b.name}/'
+            found = _git(root, *call, one, two, **env) if one and two else None
         if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
     return None
 
@@ -431,11 +434,12 @@ def _code_diff(a:RunRecord, b:RunRecord)->str:
     if not old or not new: return f'# no code was kept of {(b if old else a).name}'
     tracked = _tracked_diff(a, b)
     if tracked: out += tracked.splitlines()
-    elif tracked is None and old.get('diff.patch') != new.get('diff.patch'): out.append('# the repository is not here: the patches are compared')
+    elif tracked is None and old.get('diff.patch') != new.get('diff.patch'):
+        out.append('# the repository is not here: the patches are compared')
     entries = {str((r.meta.get('code') or {}).get('entry')) for r in (a, b)}
     for name in dict.fromkeys([*old, *new]):
         if tracked is not None and name == 'diff.patch': continue
-        if tracked and any(e.endswith(name) and f'/{e}' in tracked for e in entries): continue   # the script is in git
+        if tracked and any(e.endswith(name) and f'/{e}' in tracked for e in entries): continue # the script is in git
         one, two = (o.get(name, '').splitlines() for o in (old, new))
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
