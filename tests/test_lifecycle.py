@@ -21,7 +21,8 @@ OUT = [('raise ValueError("bad")', 1, 'failed'), ('import sys; sys.exit(0)', 0, 
     ('import sys; sys.exit(3)', 3, 'failed'), ('import sys; sys.exit("no data")', 1, 'failed'),
     ('import os; os._exit(0)', 0, 'crashed'),
     ('raise KeyboardInterrupt', None, 'interrupted'), ('import os; os.abort()', -signal.SIGABRT, 'crashed'),
-    ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', -signal.SIGTERM, 'crashed')]
+    ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', -signal.SIGTERM, 'interrupted'),
+    ('import os, signal; os.kill(os.getpid(), signal.SIGHUP)', -signal.SIGHUP, 'interrupted')]
 
 @pytest.mark.parametrize('how,rc,status', OUT, ids=[o[0][:28] for o in OUT])
 def test_the_ways_out_of_a_script(script, how, rc, status):
@@ -76,6 +77,54 @@ def test_ctrl_c(script):
     p.send_signal(signal.SIGINT)
     script.wait(p)
     assert only().status == 'interrupted' and only().meta['error']['type'] == 'KeyboardInterrupt'
+
+@pytest.mark.parametrize('busy', ['time.sleep(60)', "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**30)", 'while True: run.log(a=1.)',
+    'while True: run.log(a=1., t="text"*1000)', 'while True: print("x"*1000)', 'lock.acquire()'])
+def test_kill(script, busy):
+    """`kill PID` ends a run as interrupted and the process by the signal, whatever the program is busy with; a library
+    that doesn't come back, too."""
+    p = script.start(f"""
+        import hashlib, mlkit, threading, time
+        lock = threading.Lock()
+        lock.acquire()
+        run = mlkit.init('p', console=True)
+        run.log(a=0.)
+        print('ready')
+        open('ready', 'w').close()
+        {busy}
+        """)
+    until(lambda: (script.folder/'ready').exists())
+    p.terminate()
+    assert script.wait(p, 60).rc == -signal.SIGTERM
+    assert only().status == 'interrupted' and only().summary['a'] >= 0. and only().meta['ended']
+
+def test_a_handler_of_the_users_own_is_left_alone(script):
+    "Whether it was there before or came later, it is called as ever, and the program goes on; a forked child dies as ever."
+    r = script("""
+        import mlkit, os, signal
+        called = []
+        def own(*args): called.append(args[0])
+        signal.signal(signal.SIGHUP, own)
+        run = mlkit.init('p')
+        os.kill(os.getpid(), signal.SIGHUP)
+        if not (pid := os.fork()):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == signal.SIGTERM
+        signal.signal(signal.SIGTERM, own)
+        for _ in range(20): os.kill(os.getpid(), signal.SIGTERM)
+        import time; time.sleep(.5)
+        run.log(a=1.)
+        run.finish()
+        assert set(called) == {signal.SIGHUP, signal.SIGTERM} and signal.getsignal(signal.SIGTERM) is own
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        fds = len(os.listdir('/proc/self/fd')) if os.path.exists('/proc/self/fd') else 0
+        for _ in range(5): mlkit.init('p').finish()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and signal.set_wakeup_fd(-1) == -1
+        time.sleep(.3)
+        assert not fds or len(os.listdir('/proc/self/fd')) <= fds
+        """, ok=True)
+    assert {o.status for o in mlkit.runs('p')} == {'finished'}, r.err
 
 def test_kill_9(script):
     "A living run says `running`; killed, it says `crashed` at once, with the time of its last record."

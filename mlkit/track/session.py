@@ -12,7 +12,7 @@ everything slow happen in the background; the hooks here see to it that an excep
 leave a true status behind."""
 
 # %% ../../nbs/track/18_session.ipynb #c004
-import hashlib, os, shutil, sys, threading, time
+import hashlib, os, shutil, signal, sys, threading, time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
@@ -24,7 +24,7 @@ from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config, as_step
 from .history import History, read_events
-from .run import NullRun, Run, attach, host_info, run_status, say, warn
+from .run import NullRun, Run, _live, attach, host_info, run_status, say, warn
 
 # %% ../../nbs/track/18_session.ipynb #c008
 class _State:
@@ -35,6 +35,7 @@ class _State:
     outer:'list[tuple]' = []                # runs around it, with their cells, from `reinit='create_new'`
     hooked = False
     before:Any = None                       # the `sys.excepthook` that was there
+    signals:Any = None                      # the handlers of SIGTERM and SIGHUP
     noted:'dict[Path, dict]' = {}           # rank 0: what its notes say
     joined = ('', -1)                       # another rank: the launch, and which of its runs this process joined last
 
@@ -245,6 +246,7 @@ def _hook()->None:
     "Put the hooks in place, once for each process."
     if _now.hooked: return
     _now.hooked = True
+    if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=lambda: _leave_signals(True))
     shell = _shell()
     if shell is not None: shell.events.register('post_run_cell', _on_cell)
     _now.before, sys.excepthook = sys.excepthook, _on_exception
@@ -256,12 +258,95 @@ def _hook()->None:
     if shell is None: sys.exit = exit
 
 # %% ../../nbs/track/18_session.ipynb #c035
+class _Signals:
+    "Ends the runs of this process before SIGTERM or SIGHUP does."
+    def __init__(self):
+        self.numbers = [s for n in ('SIGTERM', 'SIGHUP') if (s := getattr(signal, n, None)) and signal.getsignal(s) == signal.SIG_DFL]
+        self.ended, self.fds = threading.Event(), ()
+
+    def install(self)->None:
+        "Stand where nobody else does; called in the main thread."
+        if not self.numbers: return
+        self.fds = os.pipe()
+        os.set_blocking(self.fds[1], False)
+        before = signal.set_wakeup_fd(self.fds[1], warn_on_full_buffer=False)
+        if before != -1: signal.set_wakeup_fd(before)        # an event loop's; the handler wakes the thread then
+        threading.Thread(target=self._watch, name='mlkit-signals', daemon=True).start()
+        for s in self.numbers: signal.signal(s, self._on_signal)
+
+    def remove(self, forked:bool)->bool: # False in a thread, where nothing can be done
+        "Give the signals back, unless somebody took them since; in a `forked` child the thread and its pipe are the parent's."
+        if threading.current_thread() is not threading.main_thread(): return False
+        for s in self.numbers:
+            if signal.getsignal(s) == self._on_signal: signal.signal(s, signal.SIG_DFL)
+        if not self.fds: return True
+        now = signal.set_wakeup_fd(-1)
+        if now not in (-1, self.fds[1]): signal.set_wakeup_fd(now)
+        if forked: self._close()
+        else: os.write(self.fds[1], b'\0')
+        return True
+
+    def _close(self)->None:
+        for fd in self.fds: os.close(fd)
+
+    def _on_signal(self, number:int, frame:Any)->None:
+        "In the main thread: wait for the runs' end, then die as if nobody had been here."
+        with suppress(OSError): os.write(self.fds[1], b'\xff')
+        held = any(run._mutex._is_owned() for run in _owned())            # it interrupted a `log`: the thread can't end that run
+        if not self.ended.wait(.5 if held else 15): _mark_interrupted()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _watch(self)->None:
+        "In a thread: end the runs when a signal comes, and the process too when its main thread doesn't."
+        number = self.numbers[0]
+        while (byte := os.read(self.fds[0], 1)[0]) != 255:                # 255: the handler asks
+            if byte in self.numbers and signal.getsignal(byte) == self._on_signal:
+                number = byte
+                break                                                     # else it is another's signal
+            if byte == 0: return self._close()                            # the runs have ended
+        _interrupt()
+        self.ended.set()
+        time.sleep(5)
+        import ctypes
+        ctypes.CDLL(None).signal(number, 0)                  # Python's own may be called in the main thread only
+        os.kill(os.getpid(), number)
+
+# %% ../../nbs/track/18_session.ipynb #c036
+def _owned()->list[Run]: return [run for run in list(_live) if run._held_lock is not None]
+
+def _interrupt()->None:
+    "End the runs of this process as `interrupted`."
+    for run in _owned():
+        try: run.finish('interrupted')
+        except Exception as e: say(f'{run.name} could not be ended: {type(e).__name__}: {e}')
+
+def _mark_interrupted()->None:
+    "Write the last run.json only: the thread that was to end the runs waits for what the interrupted one holds."
+    for run in _owned():
+        if not run._mutex.acquire(timeout=1): continue
+        run.meta['status'] = 'interrupted'
+        with suppress(OSError, ValueError, RuntimeError): run._end(run._now())
+
+def _catch_signals()->None:
+    "In a script's main thread, with its first run: be told of SIGTERM and SIGHUP, until the last run has ended."
+    if threading.current_thread() is not threading.main_thread() or _shell() is not None: return
+    if _now.signals is None:
+        _now.signals = _Signals()
+        _now.signals.install()
+
+def _leave_signals(forked:bool=False)->None:
+    "With the end of the last run, and in a forked child: leave the signals alone."
+    if _now.signals is None or (not forked and len(_owned()) > 1): return
+    if _now.signals.remove(forked): _now.signals = None
+
+# %% ../../nbs/track/18_session.ipynb #c039
 def _switches(system:bool|None, hardware:bool|None, **others:bool|None)->dict[str, bool]:
     "Which parts are recorded: each as given, else as set in the environment or the project, else all; `hardware` follows `system`."
     on = {k: bool(setting(k, v, True)) for k,v in dict(others, system=system).items()}
     return {**on, 'hardware': bool(setting('hardware', hardware, on['system']))}
 
-# %% ../../nbs/track/18_session.ipynb #c037
+# %% ../../nbs/track/18_session.ipynb #c041
 EVERY = 15. # Seconds between two samples of the system's metrics
 
 def _capture(run:Run, code:bool, console:bool, system:bool, hardware:bool, packages:bool)->None:
@@ -295,7 +380,7 @@ def _capture(run:Run, code:bool, console:bool, system:bool, hardware:bool, packa
     thread.start()
     run.on_finish(lambda: thread.join(10))
 
-# %% ../../nbs/track/18_session.ipynb #c039
+# %% ../../nbs/track/18_session.ipynb #c043
 def init(
     project:str|None=None, # The project's name; by default that of the project's folder
     name:str|None=None, # The run's name; by default two words such as `brave-otter`
@@ -362,11 +447,13 @@ def init(
         warn(f"the store can't be written ({e}); this run is not recorded")
         return _set(_null(project, name, config), None)
     _hook()
+    _catch_signals()
+    run.on_finish(_leave_signals)
     try: _capture(run, **on)
     except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')
     return _set(run, cell)
 
-# %% ../../nbs/track/18_session.ipynb #c040
+# %% ../../nbs/track/18_session.ipynb #c044
 def _set(run:Any, cell:dict|None)->Run:
     "Make `run` the present one; a run that goes on meanwhile is so again afterwards."
     if (before := current()) is not None and before is not run: _now.outer = [*_now.outer, (before, _now.cell)]
@@ -390,7 +477,7 @@ def _leave_note(store:Path, run:Run)->None:
     said['runs'].append((str(run.path), run.session))
     write_atomic(note, dump_json(said))
 
-# %% ../../nbs/track/18_session.ipynb #c042
+# %% ../../nbs/track/18_session.ipynb #c046
 PARENT = 'MLKIT_PARENT_RUN' # The environment variable: the folder of the run of the process above, or `disabled`
 
 def _tell_children(run:Any)->None:
@@ -406,7 +493,7 @@ def _untell(run:Run)->None:
     if around[-1]: os.environ[PARENT] = around[-1]
     else: del os.environ[PARENT]
 
-# %% ../../nbs/track/18_session.ipynb #c044
+# %% ../../nbs/track/18_session.ipynb #c048
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # The new run's links
     "End the run in progress before the run `id` begins."
     again = _same_cell(_now.cell, cell)
@@ -425,7 +512,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         say(f'{before.name} is {before.status}, since {words(id)} begins')
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c049
+# %% ../../nbs/track/18_session.ipynb #c053
 def _parents()->Any: # None when there is none that goes on
     "The run of the process above, opened for writing beside its owner."
     if (told := os.environ.get(PARENT)) == 'disabled': return _null(default_project(), None, None)
@@ -460,7 +547,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c051
+# %% ../../nbs/track/18_session.ipynb #c055
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -480,7 +567,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c053
+# %% ../../nbs/track/18_session.ipynb #c057
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
