@@ -556,17 +556,8 @@ class _Log(_General):
             self._system_rows += 1
 
 # %% ../../nbs/track/11_run.ipynb #c047
-class _Meta(_Log):
-    "The run's own record: config, summary, metric definitions, errors; a spare file holds room for its last words."
-    def update_meta(self,
-        **fields:Any, # Fields of run.json, see its description in `Run`'s lesson
-    )->None:
-        "Set fields of run.json and write it; in a process that isn't the owner, as an event."
-        with self._mutex:
-            self.meta.update(fields)
-            if self._held_lock is not None: self._try(self._write_meta)
-            else: self._try(lambda: self._event('meta', changes=jsonable(fields)))
-
+class _Record(_Log):
+    "Writes run.json; a spare file holds room for its last words."
     def _write_meta(self)->None:
         "Write run.json, with secrets masked; raises `OSError` when it can't."
         with self._mutex:
@@ -583,8 +574,7 @@ class _Meta(_Log):
         "Write run.json for the last time, on a full disk into the spare; raises `OSError` when that can't hold it either."
         spare = self.path/'run.json.spare'
         try: self._write_meta()
-        except OSError:
-            write_reserved(self.path/'run.json', self._fitting(spare.stat().st_size), spare)
+        except OSError: write_reserved(self.path/'run.json', self._fitting(spare.stat().st_size), spare)
         finally:
             with suppress(OSError): spare.unlink()
 
@@ -597,6 +587,18 @@ class _Meta(_Log):
             elif kept: meta['summary'] = dict(kept[:len(kept)//2])
             else: break
         return data
+
+# %% ../../nbs/track/11_run.ipynb #c048
+class _Meta(_Record):
+    "What the run's own record holds: config, summary, errors."
+    def update_meta(self,
+        **fields:Any, # Fields of run.json, see its description in `Run`'s lesson
+    )->None:
+        "Set fields of run.json and write it; in a process that isn't the owner, as an event."
+        with self._mutex:
+            self.meta.update(fields)
+            if self._held_lock is not None: self._try(self._write_meta)
+            else: self._try(lambda: self._event('meta', changes=jsonable(fields)))
 
     def _config_changed(self, key:str, old:Any, new:Any)->None:
         if self._closed: raise RuntimeError(f"Run {self.name} is {self.status}: its config can't change any more")
@@ -633,7 +635,7 @@ class _Meta(_Log):
         "What an end that nobody asked for means: the last error's status, unless rows came after it."
         return self._error[0] if self._error and self._error[1] == self.rows else 'finished'
 
-# %% ../../nbs/track/11_run.ipynb #c049
+# %% ../../nbs/track/11_run.ipynb #c050
 class _Rules(_Meta):
     "The definitions of metrics."
     def define_metric(self,
@@ -652,7 +654,7 @@ class _Rules(_Meta):
         rules = {**self.meta.get('metrics', {}), name: {k: v for k,v in rule.items() if v is not None}}
         self.update_meta(metrics=rules)
 
-# %% ../../nbs/track/11_run.ipynb #c051
+# %% ../../nbs/track/11_run.ipynb #c052
 class _View(_Rules):
     "What can be asked of a live run."
     def history(self,
@@ -682,7 +684,7 @@ class _View(_Rules):
         return dict(calls=calls, us_per_call=1e6*seconds/max(calls, 1), seconds=seconds,
             share=seconds/lived if lived else 0., bytes=self._writer.nbytes + self._bytes)
 
-# %% ../../nbs/track/11_run.ipynb #c053
+# %% ../../nbs/track/11_run.ipynb #c054
 class _Files(_View):
     "What a run keeps besides numbers, when asked to."
     def alert(self,
@@ -726,7 +728,7 @@ class _Files(_View):
         (self.path/'files').mkdir(exist_ok=True)
         return str(self.path/'files')
 
-# %% ../../nbs/track/11_run.ipynb #c055
+# %% ../../nbs/track/11_run.ipynb #c056
 def _ended(exit_code:int)->str: return 'failed' if exit_code else 'finished'
 
 class Run(_Files):
@@ -788,7 +790,7 @@ class Run(_Files):
     def __reduce__(self): return attach, (str(self.path), self.session, self.rank)
     def __repr__(self)->str: return f'Run {self.name} of {self.project}: {self.status}, {self.rows} rows, id {self.id}'
 
-# %% ../../nbs/track/11_run.ipynb #c057
+# %% ../../nbs/track/11_run.ipynb #c058
 def _forked()->None:
     "In a forked child: keep the runs, drop what belongs to the parent."
     for run in list(_live):
@@ -806,7 +808,7 @@ def _watch()->None:
     if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forked)
     atexit.register(_at_exit)
 
-# %% ../../nbs/track/11_run.ipynb #c058
+# %% ../../nbs/track/11_run.ipynb #c059
 def attach(
     path:str|Path, # The folder of a run that another process owns
     session:int=0, # How often the run was resumed before
@@ -820,7 +822,7 @@ def attach(
     run._closed = run.status != 'running'
     return run
 
-# %% ../../nbs/track/11_run.ipynb #c060
+# %% ../../nbs/track/11_run.ipynb #c061
 class NullRun(RunBase):
     "A run that keeps nothing, for `mode='disabled'`: config and summary work in memory, the rest does nothing."
     path, rows, dropped, step, dir, resumed, session, rank = None, 0, 0, 0, '', False, 0, 0

@@ -37,7 +37,7 @@ class _State:
     before:Any = None                       # the `sys.excepthook` that was there
     signals:Any = None                      # the handlers of SIGTERM and SIGHUP
     noted:'dict[Path, dict]' = {}           # rank 0: what its notes say
-    joined = ('', -1)                       # another rank: the launch, and which of its runs this process joined last
+    joined:'tuple[str, int]' = ('', -1)                  # another rank: the launch, and which of its runs this process joined last
 
 _now = _State()
 
@@ -262,7 +262,7 @@ class _Signals:
     "Ends the runs of this process before SIGTERM or SIGHUP does."
     def __init__(self):
         self.numbers = [s for n in ('SIGTERM', 'SIGHUP') if (s := getattr(signal, n, None)) and signal.getsignal(s) == signal.SIG_DFL]
-        self.ended, self.fds = threading.Event(), ()
+        self.ended, self.fds = threading.Event(), cast('tuple[int, ...]', ())
 
     def install(self)->None:
         "Stand where nobody else does; called in the main thread."
@@ -292,7 +292,7 @@ class _Signals:
     def _on_signal(self, number:int, frame:Any)->None:
         "In the main thread: wait for the runs' end, then die as if nobody had been here."
         with suppress(OSError): os.write(self.fds[1], b'\xff')
-        held = any(run._mutex._is_owned() for run in _owned())            # it interrupted a `log`: the thread can't end that run
+        held = any(cast(Any, run._mutex)._is_owned() for run in _owned())         # it interrupted a `log`: the thread can't end that run
         if not self.ended.wait(.5 if held else 15): _mark_interrupted()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -328,6 +328,7 @@ def _mark_interrupted()->None:
         run.meta['status'] = 'interrupted'
         with suppress(OSError, ValueError, RuntimeError): run._end(run._now())
 
+# %% ../../nbs/track/18_session.ipynb #c038
 def _catch_signals()->None:
     "In a script's main thread, with its first run: be told of SIGTERM and SIGHUP, until the last run has ended."
     if threading.current_thread() is not threading.main_thread() or _shell() is not None: return
@@ -340,13 +341,13 @@ def _leave_signals(forked:bool=False)->None:
     if _now.signals is None or (not forked and len(_owned()) > 1): return
     if _now.signals.remove(forked): _now.signals = None
 
-# %% ../../nbs/track/18_session.ipynb #c039
+# %% ../../nbs/track/18_session.ipynb #c041
 def _switches(system:bool|None, hardware:bool|None, **others:bool|None)->dict[str, bool]:
     "Which parts are recorded: each as given, else as set in the environment or the project, else all; `hardware` follows `system`."
     on = {k: bool(setting(k, v, True)) for k,v in dict(others, system=system).items()}
     return {**on, 'hardware': bool(setting('hardware', hardware, on['system']))}
 
-# %% ../../nbs/track/18_session.ipynb #c041
+# %% ../../nbs/track/18_session.ipynb #c043
 EVERY = 15. # Seconds between two samples of the system's metrics
 
 def _capture(run:Run, code:bool, console:bool, system:bool, hardware:bool, packages:bool)->None:
@@ -380,7 +381,7 @@ def _capture(run:Run, code:bool, console:bool, system:bool, hardware:bool, packa
     thread.start()
     run.on_finish(lambda: thread.join(10))
 
-# %% ../../nbs/track/18_session.ipynb #c043
+# %% ../../nbs/track/18_session.ipynb #c045
 def init(
     project:str|None=None, # The project's name; by default that of the project's folder
     name:str|None=None, # The run's name; by default two words such as `brave-otter`
@@ -453,7 +454,7 @@ def init(
     except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')
     return _set(run, cell)
 
-# %% ../../nbs/track/18_session.ipynb #c044
+# %% ../../nbs/track/18_session.ipynb #c046
 def _set(run:Any, cell:dict|None)->Run:
     "Make `run` the present one; a run that goes on meanwhile is so again afterwards."
     if (before := current()) is not None and before is not run: _now.outer = [*_now.outer, (before, _now.cell)]
@@ -477,7 +478,7 @@ def _leave_note(store:Path, run:Run)->None:
     said['runs'].append((str(run.path), run.session))
     write_atomic(note, dump_json(said))
 
-# %% ../../nbs/track/18_session.ipynb #c046
+# %% ../../nbs/track/18_session.ipynb #c048
 PARENT = 'MLKIT_PARENT_RUN' # The environment variable: the folder of the run of the process above, or `disabled`
 
 def _tell_children(run:Any)->None:
@@ -493,7 +494,7 @@ def _untell(run:Run)->None:
     if around[-1]: os.environ[PARENT] = around[-1]
     else: del os.environ[PARENT]
 
-# %% ../../nbs/track/18_session.ipynb #c048
+# %% ../../nbs/track/18_session.ipynb #c050
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # The new run's links
     "End the run in progress before the run `id` begins."
     again = _same_cell(_now.cell, cell)
@@ -512,7 +513,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str)->dict: # Th
         say(f'{before.name} is {before.status}, since {words(id)} begins')
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c053
+# %% ../../nbs/track/18_session.ipynb #c055
 def _parents()->Any: # None when there is none that goes on
     "The run of the process above, opened for writing beside its owner."
     if (told := os.environ.get(PARENT)) == 'disabled': return _null(default_project(), None, None)
@@ -547,7 +548,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c055
+# %% ../../nbs/track/18_session.ipynb #c057
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -567,7 +568,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c057
+# %% ../../nbs/track/18_session.ipynb #c059
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
@@ -580,10 +581,12 @@ def login(*args:Any, **kw:Any)->bool: # True
     "Do nothing: there is no account. It is here so that scripts written for W&B run as they are."
     return True
 
+# %% ../../nbs/track/18_session.ipynb #c061
 class AlertLevel(str, Enum):
     "How grave an alert is; the plain words will do as well."
     INFO, WARN, ERROR = 'info', 'warn', 'error'
 
+# %% ../../nbs/track/18_session.ipynb #c062
 def termlog(string:str='', newline:bool=True, repeat:bool=True)->None: say(string)
 def termwarn(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'warning: {string}')
 def termerror(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'error: {string}')
