@@ -531,6 +531,7 @@ def _need()->Run:
         raise RuntimeError(f"There is no run yet{ended}: call run = mlkit.init(project='...') first")
     return _now.run
 
+# %% ../../nbs/track/18_session.ipynb #c057
 def log(
     metrics:Mapping[str, Any]|None=None, # Names and values
     step:Any=None, # A whole number; None counts on
@@ -548,7 +549,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c057
+# %% ../../nbs/track/18_session.ipynb #c059
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -568,7 +569,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c059
+# %% ../../nbs/track/18_session.ipynb #c061
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
@@ -581,12 +582,12 @@ def login(*args:Any, **kw:Any)->bool: # True
     "Do nothing: there is no account. It is here so that scripts written for W&B run as they are."
     return True
 
-# %% ../../nbs/track/18_session.ipynb #c061
+# %% ../../nbs/track/18_session.ipynb #c063
 class AlertLevel(str, Enum):
     "How grave an alert is; the plain words will do as well."
     INFO, WARN, ERROR = 'info', 'warn', 'error'
 
-# %% ../../nbs/track/18_session.ipynb #c062
+# %% ../../nbs/track/18_session.ipynb #c065
 def termlog(string:str='', newline:bool=True, repeat:bool=True)->None: say(string)
 def termwarn(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'warning: {string}')
 def termerror(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'error: {string}')
