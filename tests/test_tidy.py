@@ -218,8 +218,7 @@ def test_what_is_easily_lost(store, tmp_path, suffix):
     for k in set(x.columns) - {'_superseded'}: np.testing.assert_array_equal(x[k].to_numpy(float),
         y[k].to_numpy(float), k)
     assert y['a'].iloc[1] == 2**60 + 1 and back.history(system=True)['sys/x'].dropna().tolist() == [1]
-    want = {k: v for k, v in r.config.as_dict().items() if suffix == '.json' or v is not None}
-    assert back.config.as_dict() == want and back.name == r.name
+    assert back.config.as_dict() == r.config.as_dict() and back.name == r.name
 
 def test_an_export_is_plain_data(store, tmp_path):
     "pandas reads the tables without mlkit."
@@ -230,15 +229,28 @@ def test_an_export_is_plain_data(store, tmp_path):
     mlkit.runs('p').export(tmp_path/'x.parquet')
     assert pd.read_parquet(tmp_path/'x.parquet')['summary.acc'].tolist() == [.5, .5]
 
-def test_import_overwrites_nothing(store, tmp_path):
-    "Into the same store every run gets a new id, as often as you like; trash counts as taken."
+@pytest.mark.parametrize('suffix', ['.json', '.csv', '.parquet'])
+def test_import_overwrites_nothing(store, tmp_path, suffix):
+    "A run that is there stays as it is, and the second import of a file adds nothing; what is in the trash counts as taken."
     r = make(config=dict(lr=.1))
-    mlkit.export_runs(r, tmp_path/'x.json')
+    mlkit.export_runs(r, tmp_path/f'x{suffix}')
+    assert [b.id for b in mlkit.import_runs(tmp_path/f'x{suffix}')] == [r.id]
     mlkit.delete(r)
-    ids = {b.id for _ in range(3) for b in mlkit.import_runs(tmp_path/'x.json')}
-    assert len(ids) == 3 and r.id not in ids and {b.meta['links']['imported_from'] for b in mlkit.runs('p')} == {r.id}
+    ids = {b.id for _ in range(3) for b in mlkit.import_runs(tmp_path/f'x{suffix}')}
+    assert len(ids) == 1 and r.id not in ids and {b.meta['links']['imported_from'] for b in mlkit.runs('p')} == {r.id}
     mlkit.restore(r.id)
-    assert len(mlkit.runs('p')) == 4
+    assert len(mlkit.runs('p')) == 2
+
+@pytest.mark.parametrize('suffix', ['.json', '.csv', '.parquet'])
+def test_the_whole_record_comes_back(store, tmp_path, suffix):
+    "Settings without a value, whole numbers, the error and where it ran, by the tables as well."
+    with suppress(ZeroDivisionError), mlkit.init('p', config=dict(wd=None, n=3, deep=dict(a=[1, 2]), odd=float('nan'))) as run:
+        raise ZeroDivisionError('by zero')
+    r = RunRecord(run.path)
+    mlkit.export_runs([r], tmp_path/f'x{suffix}')
+    back, = mlkit.import_runs(tmp_path/f'x{suffix}', tmp_path/'other')
+    assert repr(back.config.as_dict()) == repr(r.config.as_dict()) and type(back.config['n']) is int
+    assert back.meta['error'] == r.meta['error'] and back.meta['host'] == r.meta['host'] and back.status == 'failed'
 
 def test_a_running_run_is_exported_as_it_is(store, tmp_path):
     "The copy of a live run has its rows so far and doesn't claim to run."

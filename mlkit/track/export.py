@@ -22,7 +22,8 @@ from ..core.files import append_line, dump_json, load_json, safe_name, write_ato
 from ..core.ids import new_id, words
 from ..core.values import as_key
 from .history import MAX_KEY_SETS, PENDING, HistoryWriter, read_segment
-from .record import RunRecord, checked, flat
+from .record import RunRecord, checked, flat, records
+from .run import say
 
 # %% ../../nbs/track/14_export.ipynb #c010
 class Block(NamedTuple):
@@ -85,10 +86,14 @@ def _texts(r:RunRecord)->dict[str, str]:
             out[p.relative_to(r.path).as_posix()] = data.decode('utf-8', 'surrogateescape')
     return out
 
+def _whole_meta(r:RunRecord)->dict[str, Any]:
+    "What the run `r` says of itself, as its copy should."
+    status = 'interrupted' if r.status == 'running' else r.status       # the copy of a running run doesn't run
+    return {**r.meta, 'id': r.id, 'project': r.project, 'status': status, 'summary': r.summary, 'ended': r.ended}
+
 def _as_dict(r:RunRecord)->dict[str, Any]:
     "The run `r` as one JSON object."
-    status = 'interrupted' if r.status == 'running' else r.status       # the copy of a running run doesn't run
-    meta = {**r.meta, 'id': r.id, 'project': r.project, 'status': status, 'summary': r.summary, 'ended': r.ended}
+    meta = _whole_meta(r)
     events = [e for e in r.events() if e.get('kind') not in ('meta', 'row')]
     return dict(meta=meta, history=[b._asdict() for b in blocks(r)], events=events, texts=_texts(r))
 
@@ -108,8 +113,8 @@ def _decode(text:str)->Any:
 _LONG = 'id session rank row step time metric value'.split()
 
 def _table(runs:Iterable[RunRecord])->list[dict[str, Any]]:
-    "A row for each run: the fields of `flat`, and when it ended."
-    return [{**{k: v for k, v in flat(r).items() if k != 'duration'}, 'ended': r.ended} for r in runs]
+    "A row for each run: the fields of `flat`, when it ended, and as `json` what a table can't say."
+    return [{**{k: v for k, v in flat(r).items() if k != 'duration'}, 'ended': r.ended, 'json': dump_json(_whole_meta(r))} for r in runs]
 
 def _long(runs:Iterable[RunRecord])->Iterator[tuple]:
     "The values of all histories, in the order of `_LONG`."
@@ -194,7 +199,8 @@ def _from_tables(rows:Iterable[dict], long:Iterable[tuple])->list[dict[str, Any]
     return [dict(meta=_meta(row), history=blocks(row)) for row in rows]
 
 def _meta(row:dict[str, Any])->dict[str, Any]:
-    "The run.json that a row of the table of runs stands for."
+    "The run.json that a row of the table of runs stands for; a table without the column `json` says less."
+    if row.get('json'): return load_json(row['json'])
     meta = {k: v for k, v in row.items() if '.' not in k}
     return meta | dict(config=_nested(_part(row, 'config.')), summary=_part(row, 'summary.'))
 
@@ -263,6 +269,12 @@ def _block(b:dict[str, Any])->Block:
     return Block(int(b['session']), int(b['rank']), [int(v) for v in b['step']], [float(v) for v in b['time']], cols)
 
 # %% ../../nbs/track/14_export.ipynb #c050
+def _there(home:Path, id:Any, started:Any)->RunRecord|None:
+    "The run of the project's folder `home` that the file's run `id` is, or became when it was imported before."
+    for r in records(home.name, home.parent, archived=True) if home.is_dir() else ():
+        if id in (r.id, (r.meta.get('links') or {}).get('imported_from')) and r.started == started: return r
+    return None
+
 def _place(run:dict[str, Any], root:Path, project:str|None)->RunRecord:
     "Make one run of what a file says; an id that is taken or can't be one is replaced."
     meta = run['meta']
@@ -270,6 +282,9 @@ def _place(run:dict[str, Any], root:Path, project:str|None)->RunRecord:
     try: id = safe_name(meta.get('id'), 'run id')
     except (TypeError, ValueError): id = new_id(meta.get('started'))
     old, clean = meta.get('id'), _clean(meta)
+    if (there := _there(home, old, clean.get('started'))) is not None:
+        say(f'{there.name} ({there.id}) is in the project {home.name} already')
+        return there
     while (home/id).exists() or (root/'.trash'/home.name/id).exists(): id = new_id(clean.get('started'))
     if id != old: clean['links'] = {**clean.get('links', {}), 'imported_from': str(old)}
     temp = home/f'.import-{id}-{os.getpid()}'
@@ -281,11 +296,18 @@ def _place(run:dict[str, Any], root:Path, project:str|None)->RunRecord:
         raise
     return RunRecord(home/id)
 
+# %% ../../nbs/track/14_export.ipynb #c052
+def _read_json(path:Path)->list[dict[str, Any]]:
+    data = load_json(path.read_bytes())
+    ours = isinstance(data, dict) and data.get('mlkit_export') == 1
+    if not ours: raise ValueError(f"{path.name} is no export of mlkit")
+    return data['runs']
+
 def import_runs(
     path:str|Path, # What `export_runs` wrote: `.json`, `.csv` or `.parquet`
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
     project:str|None=None, # Put them all into this project instead of their own
-)->list[RunRecord]: # The new runs; none that was there is changed
+)->list[RunRecord]: # The runs of the file; one that is in the store already stays as it is
     "Make runs of the file `path`; `ValueError` when it is no export of ours."
     path = Path(path)
     read = {'.json': _read_json, '.csv': _read_csv, '.parquet': _read_parquet}.get(path.suffix)
@@ -294,9 +316,3 @@ def import_runs(
     try: return [_place(run, root, project) for run in read(path)]
     except (KeyError, TypeError, AttributeError) as e:
         raise ValueError(f"{path.name} is no export of mlkit, or is damaged: {type(e).__name__} {e}") from e
-
-def _read_json(path:Path)->list[dict[str, Any]]:
-    data = load_json(path.read_bytes())
-    ours = isinstance(data, dict) and data.get('mlkit_export') == 1
-    if not ours: raise ValueError(f"{path.name} is no export of mlkit")
-    return data['runs']
