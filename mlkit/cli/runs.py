@@ -52,10 +52,13 @@ def show(
     store:str|None=None, # The store's folder
 )->None:
     "Show all about a run."
+    from mlkit.core.display import show_value
     from mlkit.track.record import card, find_record
     r = find_record(run, store)
     if json: _print_json({**r.meta, 'status': r.status, 'summary': r.summary, 'path': str(r.path)})
-    else: print(card(r))
+    else:
+        print(card(r))
+        if text := (r.meta.get('error') or {}).get('traceback'): print('', *(show_value(o, 300) for o in str(text).splitlines()), sep='\n')
 
 # %% ../../nbs/cli/91_runs.ipynb #c019
 def diff(
@@ -125,7 +128,7 @@ def console(
     def show():
         nonlocal at
         text = r.console()
-        print('\n'.join(text.splitlines()[-lines:]) if lines and not at else text[at:], end='', flush=True)
+        print(''.join(text.splitlines(keepends=True)[-lines:]) if lines and not at else text[at:], end='', flush=True)
         at = len(text)
     _follow(r, show, follow)
 

@@ -45,7 +45,10 @@ def show_value(
 def show_numbers(
     values:Sequence[Any], # Numbers; None where one is missing
 )->list[str]:
-    "Numbers for a column, with the same number of decimals where four of them are enough for all."
+    "Numbers for a column, with the same number of decimals where four of them are enough for all; whole ones without."
+    floats = [v for v in values if isinstance(v, float)]
+    if floats and all(math.isfinite(v) and v == int(v) and abs(v) < 1e7 for v in floats):
+        return [f'{v:.0f}' if isinstance(v, float) else show_value(v) for v in values]
     real = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v]
     whole = len(str(int(max(real, default=0)))) if max(real, default=0) >= 1 else 0
     places = max(0, 4 - whole)
