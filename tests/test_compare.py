@@ -213,7 +213,8 @@ def test_a_chart_of_nothing_says_so(store):
 def committed(repo, text, message):
     (repo/'model.py').write_text(text)
     for args in (('add', '.'), ('commit', '-qm', message)):
-        subprocess.run(['git', '-c', 'user.name=A', '-c', 'user.email=a@example.com', '-C', str(repo), *args], check=True, capture_output=True)
+        who = '-c', 'user.name=A', '-c', 'user.email=a@example.com'
+        subprocess.run(['git', *who, '-C', str(repo), *args], check=True, capture_output=True)
 
 def executed(repo, store, **env):
     "A run of `train.py` in `repo` by another process."
