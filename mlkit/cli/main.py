@@ -87,8 +87,8 @@ def parser(
 def usage()->str:
     "The text of `mlkit --help`."
     lines = ['usage: mlkit [--store FOLDER] COMMAND ...', '', 'Track runs and look at them: plain files, no server.']
-    for title, found in _groups().items():
-        lines += ['', f'{title}:', *(f"  {f.__name__.rstrip('_'):10} {f.__doc__}" for f in found)]
+    def line(f): return f"  {f.__name__.rstrip('_'):10} {f.__doc__}"
+    for title, found in _groups().items(): lines += ['', f'{title}:', *map(line, found)]
     return '\n'.join([*lines, '', 'mlkit COMMAND --help shows the arguments of a command.'])
 
 def _call(argv:list[str])->int:
