@@ -66,7 +66,8 @@ class _Reserved:
         mapped:bool=True, # Write through a memory map; False writes with `pwrite`, for network file systems
     ):
         self.path, self.keys, self.mapped = path, keys, mapped
-        self.width, self.values = len(keys), itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
+        self.width = len(keys)
+        self.values = itemgetter(*keys) if len(keys) > 1 else lambda row: tuple(row[k] for k in keys)
         self.fields, wide = _fields(keys, formats)
         if wide: write_atomic(path.with_suffix('.json'), json.dumps(dict(keys=keys)))
         record = struct.Struct(f'<q{formats}d')
