@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'LARGEST', 'BEAT', 'named_folder', 'lock_folder', 'user_name', 'open_shared', 'open_own', 'open_regular',
-           'process_stat', 'identity', 'is_gone', 'Note', 'Board', 'alone', 'Written', 'post', 'as_entry', 'ended',
-           'enter', 'settle', 'entries']
+           'process_stat', 'identity', 'is_gone', 'ancestors', 'Note', 'Board', 'alone', 'Written', 'post', 'as_entry',
+           'ended', 'enter', 'settle', 'entries']
 
 # %% ../../nbs/compute/24a_claims.ipynb #c002
 """The ground on which GPU locks stand: a folder that all users of a host share, in which each has a folder of their own.
@@ -13,6 +13,7 @@ A note in it is locked by the kernel for as long as its writer lives, however th
 
 # %% ../../nbs/compute/24a_claims.ipynb #c004
 import fcntl, os, pwd, stat, time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,16 @@ def is_gone(
     return bool(now) and (now['state'] in 'ZX' or now['start'] != who.get('start', now['start']))
 
 # %% ../../nbs/compute/24a_claims.ipynb #c029
+def ancestors(
+    pid:int, # A process
+)->Iterator[int]:
+    "Yield `pid`, its parent, and so on up."
+    for _ in range(64):                         # no tree is deeper; a number that is used again might close a circle
+        if pid <= 0: return
+        yield pid
+        pid = process_stat(pid).get('parent', 0)
+
+# %% ../../nbs/compute/24a_claims.ipynb #c032
 class _Open:
     "The descriptors of this process that a forked child has to close."
     fds:set[int] = set()
@@ -173,7 +184,7 @@ def _close(fd:int)->None:
     with suppress(OSError): fcntl.flock(fd, fcntl.LOCK_UN)
     with suppress(OSError): os.close(fd)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c031
+# %% ../../nbs/compute/24a_claims.ipynb #c034
 @dataclass
 class Note:
     "What a user of this host has left for the others."
@@ -190,7 +201,7 @@ class Note:
     @property
     def order(self)->tuple[int, str]: return self.made, self.id
 
-# %% ../../nbs/compute/24a_claims.ipynb #c032
+# %% ../../nbs/compute/24a_claims.ipynb #c035
 def _read_note(name:str, folder:int, owner:int)->Note|None:
     "The note in the file `name`; None for whatever isn't one."
     kind, _, id = name.removesuffix('.json').partition('-')
@@ -206,7 +217,7 @@ def _is_alive(fd:int, body:dict)->bool:
     except OSError: return bool(body.get('inherit')) or not is_gone(body)
     return False
 
-# %% ../../nbs/compute/24a_claims.ipynb #c034
+# %% ../../nbs/compute/24a_claims.ipynb #c037
 class Board:
     "The notes of all users of this host, in the folder `path`."
     def __init__(self,
@@ -238,7 +249,7 @@ class Board:
                 with suppress(OSError, ValueError, RecursionError): found.append(_read_note(name, fd, owner))
         return sorted((o for o in found if o and (o.alive or dead)), key=lambda o: o.order)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c036
+# %% ../../nbs/compute/24a_claims.ipynb #c039
 def _sitter(fd:int)->str:
     "Who holds the lock of the open file `fd`, as /proc/locks says."
     try: lines = Path('/proc/locks').read_text().split('\n')
@@ -255,16 +266,16 @@ def alone(
     fd, end, pause = _guard_fd(open_shared(board.path)), time.monotonic() + seconds, .0005
     try:
         while True:
-            try: break_ = fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 if time.monotonic() > end: raise TimeoutError(f'{_sitter(fd)} has kept {board.path} locked for {seconds:.0f} s') from None
                 time.sleep(pause)
                 pause = min(2*pause, .01)
             else: break
-        yield break_
+        yield
     finally: _close(fd)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c039
+# %% ../../nbs/compute/24a_claims.ipynb #c042
 @dataclass
 class Written:
     "A note of this process's own, there until `remove` or the end of the process."
@@ -293,7 +304,7 @@ class Written:
         for fd in (self.fd, self.folder): _close(fd)
         self.fd = self.folder = -1
 
-# %% ../../nbs/compute/24a_claims.ipynb #c040
+# %% ../../nbs/compute/24a_claims.ipynb #c043
 def post(
     board:Board, # Where
     kind:str, # 'held' or 'wait'
@@ -305,16 +316,21 @@ def post(
     try: folder = open_own(shared)
     finally: os.close(shared)
     id = f'{time.time_ns():020}-{os.getpid()}'
-    fd = os.open(f'new-{id}', os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
-    os.fchmod(fd, 0o644)                        # whatever the umask says: others have to read it
-    for o, how in (fd, fcntl.LOCK_EX), (folder, fcntl.LOCK_SH): fcntl.flock(o if inherit else _guard_fd(o), how | fcntl.LOCK_NB)
-    note = Written(kind, {**body, **identity(), 'inherit': inherit}, id, fd, folder)
+    note = Written(kind, {**body, **identity(), 'inherit': inherit}, id, _new_file(f'new-{id}', folder), folder)
+    for fd, how in (note.fd, fcntl.LOCK_EX), (folder, fcntl.LOCK_SH):
+        fcntl.flock(fd if inherit else _guard_fd(fd), how | fcntl.LOCK_NB)
     note.update()
-    os.set_inheritable(fd, inherit)
+    os.set_inheritable(note.fd, inherit)
     os.rename(f'new-{id}', note.name, src_dir_fd=folder, dst_dir_fd=folder)
     return note
 
-# %% ../../nbs/compute/24a_claims.ipynb #c047
+def _new_file(name:str, folder:int)->int:
+    "Make the file `name`, which others can read whatever the umask says."
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
+    os.fchmod(fd, 0o644)
+    return fd
+
+# %% ../../nbs/compute/24a_claims.ipynb #c050
 BEAT = 10. # Seconds between signs of life
 
 def as_entry(
@@ -332,7 +348,7 @@ def ended(
     "When the writer of `note` died, as nearly as can be known."
     return min(time.time(), note.beat + BEAT)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c048
+# %% ../../nbs/compute/24a_claims.ipynb #c051
 def enter(
     board:Board, # Where
     entry:dict[str, Any], # From `as_entry`
@@ -349,12 +365,13 @@ def enter(
         os.write(fd, b'\n' + dump_json(entry).encode('utf-8', 'surrogatepass'))
     finally: os.close(fd)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c049
+# %% ../../nbs/compute/24a_claims.ipynb #c052
 def settle(
     board:Board, # Call it under `alone`
+    notes:list[Note]|None=None, # All of its notes, where they are known
 )->int: # How many
     "Close the entries of this user's dead programs, and take their notes down."
-    dead = [o for o in board.notes('held', 'wait', dead=True) if not o.alive and o.uid == os.geteuid()]
+    dead = [o for o in notes or board.notes('held', 'wait', dead=True) if not o.alive and o.uid == os.geteuid()]
     for note in dead:
         if note.kind == 'held': enter(board, as_entry(note, ended(note), 'died'))
         _unlink(board, f'{note.kind}-{note.id}.json')
@@ -366,7 +383,7 @@ def _unlink(board:Board, name:str)->None:
         if owner == os.geteuid():
             with suppress(FileNotFoundError): os.unlink(name, dir_fd=fd)
 
-# %% ../../nbs/compute/24a_claims.ipynb #c050
+# %% ../../nbs/compute/24a_claims.ipynb #c053
 def entries(
     board:Board, # Where
 )->list[dict[str, Any]]: # With `user`, who is the owner of the file; the oldest first
