@@ -262,8 +262,8 @@ def _loaded(name:str, load:Callable[[], Any])->Result|None:
         remedy='Update or remove the package that brings them.')
 
 # %% ../../nbs/compute/21_doctor.ipynb #c035
-WATCHED = ('gpu.driver', 'gpu.cuda', 'software.executable', 'software.python', 'software.torch.version', 'os.release', 'host.cpu.cores',
-    'host.cpu.quota', 'host.memory.total_gb', 'host.memory.limit_gb', 'host.shm.total_gb', 'host.modules.nvidia')
+WATCHED = '''gpu.driver gpu.cuda software.executable software.python software.torch.version host.os.release host.cpu.cores
+host.memory.total_gb host.memory.limit_gb host.shm.total_gb host.modules.nvidia'''.split()
 
 @dataclass(frozen=True)
 class Change:
@@ -278,7 +278,8 @@ _RANK = dict(ok=0, na=0, warn=1, crash=1, fail=2)
 def _changes(old:Mapping[str, Result], new:Mapping[str, Result])->list[Change]:
     "The verdicts that differ, the worst first."
     def said(r): return f'{r.status} ({show_value(r.value)})' if r.value else r.status
-    both = [(old[k], new[k]) for k in new if k in old and old[k].status != new[k].status and 'na' not in (old[k].status, new[k].status)]
+    both = [(old[k], new[k]) for k in new if k in old]
+    both = [(a, b) for a, b in both if a.status != b.status and 'na' not in (a.status, b.status)]
     steps = [(_RANK.get(b.status, 1) - _RANK.get(a.status, 1), a, b) for a, b in both]
     return [Change(b.name, said(a), said(b), step > 0 if step else None) for step, a, b in sorted(steps, key=lambda o: -o[0])]
 
@@ -291,7 +292,7 @@ class Diff(Sequence[Change]):
     now: float|None = None
 
     def __len__(self)->int: return len(self.changes)
-    def __getitem__(self, i): return self.changes[i]
+    def __getitem__(self, i:Any)->Any: return self.changes[i]
 
     @property
     def worse(self)->list[Change]:
@@ -301,14 +302,16 @@ class Diff(Sequence[Change]):
     @property
     def when(self)->str:
         "How long ago that was, in words."
-        return f'since the last good report ({show_age(self.since, self.now or time.time())} ago)' if self.since else 'since the other report'
+        if not self.since: return 'since the other report'
+        return f'since the last good report, {show_age(self.since, self.now or time.time())} ago'
 
     def lines(self)->list[str]:
         "A line for each change."
         arrow = {True: '▼', False: '▲', None: '•'}
         return [f'{arrow[c.worse]} {c.name}: {c.before} → {c.now}' for c in self.changes]
 
-    def __repr__(self)->str: return '\n'.join([f'Changed {self.when}:', *self.lines()] if self.changes else [f'Nothing changed {self.when}.'])
+    def __repr__(self)->str:
+        return '\n'.join([f'Changed {self.when}:', *self.lines()] if self.changes else [f'Nothing changed {self.when}.'])
 
 # %% ../../nbs/compute/21_doctor.ipynb #c041
 _PRIVATE = [(re.compile(r'\b(GPU|MIG)-[0-9a-fA-F]{4}[\w/-]*'), r'\1-…'), (re.compile(r'\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.)'), '0.0.0.0'),
@@ -345,13 +348,14 @@ def _block(r:Result)->list[tuple[str, str]]:
 def _lines(report:'Report')->list[tuple[str, str]]:
     "All lines of a report with their styles."
     out = []
-    if report.last: out += [*((o, 'bold' if o[0] == '▼' else '') for o in report.diff().lines() or ()), ('', '')] if report.diff() else []
-    if out: out.insert(0, (f'Changed {report.diff().when}:', 'bold'))
+    if diff := report.diff():
+        out += [(f'Changed {diff.when}:', 'bold'), *((o, 'bold' if o[0] == '▼' else '') for o in diff.lines()), ('', '')]
     for group in dict.fromkeys(r.group for r in report):
         asked = [r for r in report if r.group == group and r.status != 'na']
         if asked: out += [(group, 'bold underline'), *(line for r in asked for line in _block(r)), ('', '')]
     left = [r for r in report if r.status == 'na']
-    if left: out += [(f"[-] not applicable: {', '.join(f'{r.name} ({show_value(r.value)})' for r in left)}", 'bright_black'), ('', '')]
+    names = ', '.join(f'{r.name} ({show_value(r.value)})' for r in left)
+    if left: out += [(f'[-] not applicable: {names}', 'bright_black'), ('', '')]
     return [*out, (f'{_count_of(report.results)} on {report.host}, in {show_duration(report.seconds)}', '')]
 
 def _text(lines:Sequence[tuple[str, str]], width:int|None, colour:bool)->str:
@@ -360,19 +364,21 @@ def _text(lines:Sequence[tuple[str, str]], width:int|None, colour:bool)->str:
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
-    out = Console(file=StringIO(), width=width or 100, force_terminal=colour, force_jupyter=False, color_system='standard' if colour else None)
+    file, system = StringIO(), 'standard' if colour else None
+    out = Console(file=file, width=width or 100, force_terminal=colour, force_jupyter=False, color_system=system)
     for line, style in lines:
         indent = len(line) - len(line.lstrip())
         out.print(Padding(Text(line.lstrip(), style=style), (0, 0, 0, indent)) if line.strip() else '')
-    return '\n'.join(o.rstrip() for o in out.file.getvalue().splitlines()) # type: ignore[attr-defined]
+    return '\n'.join(o.rstrip() for o in file.getvalue().splitlines())
 
 # %% ../../nbs/compute/21_doctor.ipynb #c047
 _CSS = '''.mk-doctor{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit}
 .mk-doctor table{border-collapse:collapse;margin:4px 0;font-size:inherit}
-.mk-doctor td,.mk-doctor th{padding:4px 12px 4px 0;text-align:left;vertical-align:top;background:none;color:inherit;max-width:44em}
+.mk-doctor td,.mk-doctor th{padding:4px 12px 4px 0;text-align:left;vertical-align:top;background:none;color:inherit;
+max-width:44em}
 .mk-doctor tr{border-bottom:1px solid rgba(128,136,150,.2);background:none}
-.mk-doctor code{user-select:all;-webkit-user-select:all;cursor:copy;padding:1px 5px;border-radius:4px;background:rgba(128,136,150,.16);
-white-space:pre-wrap;display:inline-block;margin-top:2px}
+.mk-doctor code{user-select:all;-webkit-user-select:all;cursor:copy;padding:1px 5px;border-radius:4px;
+background:rgba(128,136,150,.16);white-space:pre-wrap;display:inline-block;margin-top:2px}
 .mk-doctor summary{cursor:pointer;opacity:.75}'''
 _COLOUR = dict(ok='good', warn='warn', fail='bad', na='dim', crash='key')
 
@@ -382,18 +388,20 @@ def _row(r:Result)->str:
     if todo and r.command: todo += f'<br><code title="click selects it">{escape(r.command)}</code>'
     if todo and r.doc: todo += f'<br><span style="opacity:.7">see {escape(r.doc)}</span>'
     wants = f'<br><span style="opacity:.7">should be {escape(show_value(r.expected))}</span>' if r.expected and todo else ''
-    return (f'<tr><td style="color:{COLOURS[_COLOUR[r.status]]};white-space:nowrap">{STATUS[r.status]} {r.status}</td><td>{escape(show_value(r.name))}</td>'
-        f'<td>{escape(show_value(r.value, 200))}{wants}</td><td>{todo}</td></tr>')
+    mark = f'<td style="color:{COLOURS[_COLOUR[r.status]]};white-space:nowrap">{STATUS[r.status]} {r.status}</td>'
+    found = escape(show_value(r.value, 200))
+    return f'<tr>{mark}<td>{escape(show_value(r.name))}</td><td>{found}{wants}</td><td>{todo}</td></tr>'
 
 def _html(report:'Report')->str:
     "A report as HTML: changes, problems, and the rest on demand."
-    bad, good = [r for r in report if r.status not in ('ok', 'na')], [r for r in report if r.status in ('ok', 'na')]
-    diff = report.diff() if report.last else Diff([])
-    changed = f'<p><b>Changed {escape(diff.when)}</b><br>{"<br>".join(map(escape, diff.lines()))}</p>' if diff else ''
-    table = f'<table><tr><th></th><th>check</th><th>found</th><th>what to do</th></tr>{"".join(map(_row, bad))}</table>' if bad else ''
-    rest = f'<details><summary>{escape(_count_of(good))}</summary><table>{"".join(map(_row, good))}</table></details>' if good else ''
-    head = f'<p>{escape(_count_of(report.results))} on {escape(report.host)}</p>'
-    return f'<div class=mk-doctor><style>{_CSS}</style>{head}{changed}{table}{rest}</div>'
+    good = [r for r in report if r.status in ('ok', 'na')]
+    bad, diff = [r for r in report if r.status not in ('ok', 'na')], report.diff()
+    parts = [f'<p>{escape(_count_of(report.results))} on {escape(report.host)}</p>']
+    if diff: parts += [f'<p><b>Changed {escape(diff.when)}</b><br>', '<br>'.join(map(escape, diff.lines())), '</p>']
+    heads = '<tr><th></th><th>check</th><th>found</th><th>what to do</th></tr>'
+    if bad: parts += ['<table>', heads, *map(_row, bad), '</table>']
+    if good: parts += [f'<details><summary>{escape(_count_of(good))}</summary><table>', *map(_row, good), '</table></details>']
+    return f'<div class=mk-doctor><style>{_CSS}</style>{"".join(parts)}</div>'
 
 # %% ../../nbs/compute/21_doctor.ipynb #c049
 @dataclass
@@ -408,7 +416,7 @@ class Report(Sequence[Result]):
     last: 'Report|None' = None # The last one of this host without a failure
 
     def __len__(self)->int: return len(self.results)
-    def __getitem__(self, i): return self.results[i]
+    def __getitem__(self, i:Any)->Any: return self.results[i]
 
     @property
     def fails(self)->list[Result]:
@@ -433,7 +441,8 @@ class Report(Sequence[Result]):
 
     def to_dict(self)->dict[str, Any]:
         "Plain data, with the facts."
-        return dict(version=1, host=self.host, time=self.time, exit=self.exit_code, results=[asdict(r) for r in self.results], facts=self.facts)
+        return dict(version=1, host=self.host, time=self.time, exit=self.exit_code,
+            results=[asdict(r) for r in self.results], facts=self.facts)
 
     def json(self,
         strip_pii:bool=True, # Without names of hosts and users, home folders, addresses and serial numbers
@@ -476,7 +485,8 @@ def _names(report:Report)->dict[str, str]:
     import getpass
     try: user = getpass.getuser()
     except (KeyError, OSError, ImportError): user = ''
-    return {o: sub for o, sub in ((report.host, 'HOST'), (_hostname(), 'HOST'), (user, 'USER')) if len(o) > 2 and o not in ('root', 'localhost')}
+    named = (report.host, 'HOST'), (_hostname(), 'HOST'), (user, 'USER')
+    return {o: sub for o, sub in named if len(o) > 2 and o not in ('root', 'localhost')}
 
 def _hostname()->str:
     import socket
@@ -497,7 +507,7 @@ def _fix(report:Report, dry_run:bool)->list[str]:
     return todo
 
 # %% ../../nbs/compute/21_doctor.ipynb #c056
-def _machine_file(host:str, store:str|os.PathLike|None)->Path:
+def _machine_file(host:str, store:str|Path|None)->Path:
     "Where the last good report of `host` is kept."
     return find_store(store)/'.machines'/f"{re.sub(r'[^A-Za-z0-9._-]', '_', host)[:100] or 'host'}.json"
 
@@ -512,9 +522,9 @@ def load_report(
         return Report([r for r in results if r.status in STATUS], dict(d['facts']), str(d['host']), float(d['time']), live=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError): return None
 
-def _keep(report:Report, store:str|os.PathLike|None)->None:
+def _keep(report:Report, store:str|Path|None)->None:
     "Keep `report` as the last good one of its host, where there is a store."
-    if report.fails or any(r.status == 'crash' for r in report) or not (find_store(store).is_dir() or store): return
+    if report.fails or any(r.status == 'crash' for r in report) or not (store or find_store(store).is_dir()): return
     path = _machine_file(report.host, store)
     try:
         make_store(find_store(store))
@@ -527,35 +537,44 @@ def doctor(
     level:str='quick', # 'full' asks everything, which imports torch and takes some 15 s
     run:Any=None, # Examine the machine of this run as it was then: a run, its id or name
     *,
+    only:Iterable[str]|None=None, # Names of checks or groups; all by default
     context:Context|None=None, # What to examine instead; a made-up machine in tests
-    store:str|os.PathLike|None=None, # Where runs and the last good report are; see `find_store`
+    store:str|Path|None=None, # Where runs and the last good report are; see `find_store`
     each:Callable[[Result], None]|None=None, # Called with each result as it comes
 )->Report:
     "Examine this machine, or the one that `run` ran on, and say what to do about what is wrong."
     if level not in ('quick', 'full'): raise ValueError(f"Unknown level {level!r}; choose from: quick, full")
-    broken, start = load_checks(), time.perf_counter()
+    start, broken = time.perf_counter(), load_checks()
+    results = list(broken) if only is None else []
     ctx = context or (past_machine(run, store) if run is not None else Context())
-    results = list(broken)
-    for c in list(CHECKS.values()):
-        if c.level == 'full' and level != 'full': continue
+    for c in _chosen(level, only):
         results.append(judge(c, ctx))
         if each: each(results[-1])
-    report = Report(results, ctx.facts, str(ctx.get('machine.host') or _hostname()), float(ctx.get('machine.time') or ctx.clock()),
-        time.perf_counter() - start, ctx.live)
+    then = ctx.get('machine.time') or ctx.clock()
+    report = Report(results, ctx.facts, str(ctx.get('machine.host') or _hostname()), then, time.perf_counter() - start, ctx.live)
     if ctx.live:
         report.last = load_report(_machine_file(report.host, store))
         _keep(report, store)
     return report
 
+def _chosen(level:str, only:Iterable[str]|None)->list[Check]:
+    "The registered checks of `level` that are named in `only`."
+    names = None if only is None else {only} if isinstance(only, str) else set(only)
+    if names and (odd := names - {o for c in CHECKS.values() for o in (c.name, c.group)}):
+        raise ValueError(f"No check or group {', '.join(sorted(odd))}; choose from: {', '.join(CHECKS)}")
+    full = level == 'full' or names is not None # who names a check wants it asked
+    return [c for c in list(CHECKS.values()) if (full or c.level != 'full') and (names is None or names & {c.name, c.group})]
+
 # %% ../../nbs/compute/21_doctor.ipynb #c060
 def past_machine(
     run:Any, # A run, its id or name
-    store:str|os.PathLike|None=None, # Where the runs are
+    store:str|Path|None=None, # Where the runs are
 )->Context:
     "The machine of `run` as the run noted it down; `LookupError` when it didn't."
     from mlkit.track.record import find_record
     path = find_record(run, store).path
     try: facts = load_json((path/'machine.json').read_bytes())
     except (OSError, ValueError): facts = None
-    if not isinstance(facts, dict): raise LookupError(f'The run {path.name} did not note down its machine; runs do since mlkit 0.2, unless they say system=False')
+    if not isinstance(facts, dict):
+        raise LookupError(f'The run {path.name} has no machine.json: it did not note down its machine (init(system=False))')
     return Context(facts=facts, live=False, env={})
