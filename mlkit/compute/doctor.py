@@ -24,6 +24,7 @@ from ..core.config import find_store, make_store
 from ..core.devices import Device, Provider, provider, to_device
 from ..core.display import COLOURS, show_age, show_duration, show_value
 from ..core.files import dump_json, load_json, write_atomic
+from ..core.values import jsonable
 
 if TYPE_CHECKING: import pandas as pd
 
@@ -43,6 +44,10 @@ class Result:
     ms: float = 0. # How long it took
     group: str = '' # What it is about
     runs: bool = False # Whether `command` can be run on this machine as it stands
+
+    def __post_init__(self):
+        for k in ('name', 'value', 'expected', 'remedy', 'command', 'doc', 'group'):
+            if not isinstance(getattr(self, k), str): setattr(self, k, '' if getattr(self, k) is None else str(getattr(self, k)))
 
 # %% ../../nbs/compute/21_doctor.ipynb #c009
 def ok(
@@ -319,7 +324,9 @@ _PRIVATE = [(re.compile(r'\b(GPU|MIG)-[0-9a-fA-F]{4}[\w/-]*'), r'\1-…'), (re.c
 
 def _stripped(o:Any, names:Mapping[str, str])->Any:
     "The plain data `o` without what says whose it is; `names` maps further texts to what stands for them."
-    if isinstance(o, Mapping): return {k: None if k in ('uuid', 'user', 'job') else _stripped(v, names) for k, v in o.items()}
+    if isinstance(o, Mapping):
+        kept = {k: v if k == 'packages' else _stripped(v, names) for k, v in o.items()} # a version may look like an address
+        return kept | {k: None for k in ('uuid', 'user', 'job') if k in kept}
     if isinstance(o, (list, tuple)): return [_stripped(v, names) for v in o]
     if not isinstance(o, str): return o
     for pattern, sub in _PRIVATE: o = pattern.sub(sub, o)
@@ -442,7 +449,7 @@ class Report(Sequence[Result]):
     def to_dict(self)->dict[str, Any]:
         "Plain data, with the facts."
         return dict(version=1, host=self.host, time=self.time, exit=self.exit_code,
-            results=[asdict(r) for r in self.results], facts=self.facts)
+            results=[asdict(r) for r in self.results], facts=jsonable(self.facts))
 
     def json(self,
         strip_pii:bool=True, # Without names of hosts and users, home folders, addresses and serial numbers
@@ -530,7 +537,7 @@ def _keep(report:Report, store:str|Path|None)->None:
         make_store(find_store(store))
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, report.json(strip_pii=False))
-    except OSError: pass # a store that can't be written to is no reason to keep the report from you
+    except (OSError, ValueError, TypeError): pass # a store that can't be written to is no reason to keep the report from you
 
 # %% ../../nbs/compute/21_doctor.ipynb #c059
 def doctor(
@@ -550,8 +557,9 @@ def doctor(
     for c in _chosen(level, only):
         results.append(judge(c, ctx))
         if each: each(results[-1])
-    then = ctx.get('machine.time') or ctx.clock()
-    report = Report(results, ctx.facts, str(ctx.get('machine.host') or _hostname()), then, time.perf_counter() - start, ctx.live)
+    noted, host = ctx.get('machine.time'), str(ctx.get('machine.host') or _hostname())
+    then = float(noted) if isinstance(noted, (int, float)) else ctx.clock()
+    report = Report(results, ctx.facts, host, then, time.perf_counter() - start, ctx.live)
     if ctx.live:
         report.last = load_report(_machine_file(report.host, store))
         _keep(report, store)

@@ -103,17 +103,24 @@ def to_device(
     if strict and (odd := set(found) - known):
         raise ValueError(f"A device has no {', '.join(sorted(odd))}; choose from: {', '.join(sorted(known))}")
     found = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
-    if isinstance(found.get('processes'), tuple): found['processes'] = tuple(map(_to_process, found['processes']))
-    if found.get('mig_devices'): found['mig_devices'] = tuple(_device(o, strict) for o in found['mig_devices'])
+    if 'processes' in found: found['processes'] = _all(_process, found['processes'], strict)
+    if 'mig_devices' in found: found['mig_devices'] = _all(_device, found['mig_devices'], strict) or ()
     return Device(**{'index': 0, **found})
 
-def _device(o:Any, strict:bool)->Device:
-    if isinstance(o, (Device, Mapping)): return o if isinstance(o, Device) else to_device(o, strict)
-    raise ValueError(f'{o!r} is not a device')
+def _all(make:Callable[..., Any], values:Any, strict:bool)->tuple|None:
+    "What `make` makes of each of `values`; None where they are no list."
+    if strict and values is not None and not isinstance(values, tuple): raise ValueError(f'{values!r} is not a list')
+    return tuple(o for v in values if (o := make(v, strict)) is not None) if isinstance(values, tuple) else None
 
-def _to_process(o:Any)->Process:
-    "A `Process` of a dict, or of what is one."
-    if isinstance(o, Process): return o
+def _device(o:Any, strict:bool)->Any:
+    if isinstance(o, (Device, Mapping)): return o if isinstance(o, Device) else to_device(o, strict)
+    if strict: raise ValueError(f'{o!r} is not a device')
+
+def _process(o:Any, strict:bool)->Any:
+    if isinstance(o, (Process, Mapping)): return o if isinstance(o, Process) else _to_process(o)
+    if strict: raise ValueError(f'{o!r} is not a process')
+
+def _to_process(o:Mapping[str, Any])->Process:
     known = [f.name for f in fields(Process)]
     return Process(**{'pid': 0, **{k: v for k, v in o.items() if k in known}})
 
@@ -176,7 +183,7 @@ class Scripted:
         if self.start is None: self.start = now
         found = [] if self.error else list(self.first)
         for o in self.script:
-            change = o if callable(o) else partial(_changed, o)
+            change:Any = o if callable(o) else partial(_changed, o)
             found = list(change(found, now - self.start, self.step))
         return found
 
@@ -210,7 +217,8 @@ class _Asker:
 def _code(lib:Any, e:Exception)->str:
     "NVML's name for the error `e`, such as 'GPU_IS_LOST'; '' for another error."
     value = getattr(e, 'value', None)
-    return next((k[11:] for k, v in vars(lib).items() if k.startswith('NVML_ERROR_') and v == value), '') if value else ''
+    names = (k[11:] for k, v in vars(lib).items() if k.startswith('NVML_ERROR_') and v == value)
+    return next(names, '') if value else ''
 
 # %% ../../nbs/core/09_devices.ipynb #c038
 def _scaled(v:Any, by:float=1.)->float|None: return v/by if _number(v) else None
@@ -225,11 +233,13 @@ def _at(v:Any, i:int)->Any: return v[i] if isinstance(v, (list, tuple)) and len(
 # %% ../../nbs/core/09_devices.ipynb #c039
 def _basics(ask:_Asker)->dict[str, Any]:
     "Name, memory, use, temperature."
-    mem = ask.first(('MemoryInfo', getattr(ask.lib, 'nvmlMemory_v2', 2)), ('MemoryInfo',)) # the second counts reserved memory as used
-    util, cc = ask('UtilizationRates'), ask('CudaComputeCapability')
-    return dict(uuid=_text(ask('UUID')), name=_text(ask('Name')), capability=tuple(cc) if isinstance(cc, (list, tuple)) else None,
+    new = getattr(ask.lib, 'nvmlMemory_v2', 2) # the old question counts reserved memory as used
+    mem, util = ask.first(('MemoryInfo', new), ('MemoryInfo',)), ask('UtilizationRates')
+    capability = ask('CudaComputeCapability')
+    return dict(uuid=_text(ask('UUID')), name=_text(ask('Name')), capability=tuple(capability) if capability else None,
         memory_gb=_scaled(getattr(mem, 'total', None), GB), used_gb=_scaled(getattr(mem, 'used', None), GB),
-        util=_scaled(getattr(util, 'gpu', None)), memory_util=_scaled(getattr(util, 'memory', None)), temp_c=_scaled(ask('Temperature', 0)))
+        util=_scaled(getattr(util, 'gpu', None)), memory_util=_scaled(getattr(util, 'memory', None)),
+        temp_c=_scaled(ask('Temperature', 0)))
 
 def _speed(ask:_Asker)->dict[str, Any]:
     "Power, clocks, and what holds them back; drivers before 535 call the reasons `Throttle`."
@@ -246,7 +256,8 @@ def _speed(ask:_Asker)->dict[str, Any]:
 def _link(ask:_Asker)->dict[str, Any]:
     "The link to the host, and the links to other cards."
     pci = ask('PciInfo')
-    links = [o for i in range(18) if (o := ask('NvLinkState', i)) is not None] if ask('NvLinkState', 0) is not None else None
+    first = ask('NvLinkState', 0)
+    links = None if first is None else [first, *(ask('NvLinkState', i) for i in range(1, 18))]
     return dict(bus_id=_text(getattr(pci, 'busId', None)),
         pcie_gen=_count(ask('CurrPcieLinkGeneration')), pcie_gen_max=_count(ask('MaxPcieLinkGeneration')),
         pcie_width=_count(ask('CurrPcieLinkWidth')), pcie_width_max=_count(ask('MaxPcieLinkWidth')),
@@ -262,7 +273,8 @@ def _state(ask:_Asker)->dict[str, Any]:
         ecc_uncorrected=_count(ask('TotalEccErrors', 1, 0)), # uncorrected, since the driver was loaded
         remapped_pending=_flag(_at(rows, 2)), remapped_failure=_flag(_at(rows, 3)),
         retired_pending=_flag(ask('RetiredPagesPendingStatus')), mig=_flag(_at(ask('MigMode'), 0)),
-        persistence=_flag(ask('PersistenceMode')), compute_mode=_at(_MODES, mode) if isinstance(mode, int) and mode >= 0 else None)
+        persistence=_flag(ask('PersistenceMode')),
+        compute_mode=_at(_MODES, mode) if isinstance(mode, int) and mode >= 0 else None)
 
 # %% ../../nbs/core/09_devices.ipynb #c042
 def _who(pid:int, root:str='')->tuple[str|None, str|None]:
@@ -297,8 +309,8 @@ def _nvml_device(lib:Any, i:int)->Device:
 
 def _slices(ask:_Asker)->tuple[Device, ...]:
     "The MIG devices of a card, which have memory and processes of their own, and little else."
-    parts = [(i, h) for i in range(_count(ask('MaxMigDeviceCount')) or 0) if (h := ask('MigDeviceHandleByIndex', i)) is not None]
-    asks = [(i, _Asker(ask.lib, h)) for i, h in parts]
+    handles = [(i, ask('MigDeviceHandleByIndex', i)) for i in range(_count(ask('MaxMigDeviceCount')) or 0)]
+    asks = [(i, _Asker(ask.lib, h)) for i, h in handles if h is not None]
     return tuple(Device(i, **_basics(a), processes=_processes(a)) for i, a in asks)
 
 # %% ../../nbs/core/09_devices.ipynb #c046
@@ -358,11 +370,13 @@ def _p2p(lib:Any, n:int)->dict[int, tuple[str, ...]]:
     except Exception: return {} # as above
 
 # %% ../../nbs/core/09_devices.ipynb #c053
+_SILENT = re.compile(r'\[?(n/?a\b|not supported|unknown|requested functionality|gpu is lost|gpu requires|insufficient|err)', re.I)
+
 def _say(gpu:Any, *paths:str)->str|None:
     "The text at the first of `paths` that tells something."
     for path in paths:
         text = (gpu.findtext(path) or '').strip()
-        if text and not re.match(r'\[?(n/?a|not supported|unknown|requested functionality|gpu is lost|insufficient|err)', text, re.I): return text
+        if text and not _SILENT.match(text): return text
     return None
 
 def _num(gpu:Any, *paths:str)->float|None:
@@ -380,7 +394,8 @@ def _whole(gpu:Any, *paths:str)->int|None: return _count(_num(gpu, *paths))
 # %% ../../nbs/core/09_devices.ipynb #c054
 def _xml_reasons(gpu:Any)->tuple[str, ...]|None:
     "The names of `REASONS` that are active; None when the driver doesn't say."
-    top = next((o for tag in ('clocks_event_reasons', 'clocks_throttle_reasons') if (o := gpu.find(tag)) is not None), None)
+    top = gpu.find('clocks_event_reasons')
+    if top is None: top = gpu.find('clocks_throttle_reasons')
     if top is None: return None
     said = {re.sub(r'clocks_(event|throttle)_reason_', '', o.tag): (o.text or '').strip() for o in top}
     said = {k.replace('display_clocks', 'display_clock'): v for k, v in said.items()}
@@ -394,44 +409,50 @@ def _xml_errors(gpu:Any)->int|None:
         ('sram_uncorrectable', 'sram_uncorrectable_parity', 'sram_uncorrectable_secded', 'dram_uncorrectable')]
     return sum(o for o in parts if o is not None) if any(o is not None for o in parts) else None
 
-def _xml_processes(gpu:Any)->tuple[Process, ...]|None:
+def _xml_processes(gpu:Any, live:bool)->tuple[Process, ...]|None:
     "The programs that compute on the device."
     top = gpu.find('processes')
-    if top is None or (_say(top, '.') or '') == '' and (top.text or '').strip().upper() == 'N/A': return None
+    if top is None or (top.text or '').strip().upper() == 'N/A': return None
     known = [(o, _whole(o, 'pid')) for o in top.findall('process_info') if 'C' in (_say(o, 'type') or 'C')]
-    memory = 1024 # MiB in a GB
-    return tuple(Process(pid, _scaled(_num(o, 'used_memory'), memory), _who(pid)[0], _say(o, 'process_name')) for o, pid in known if pid is not None)
+    return tuple(Process(pid, _scaled(_num(o, 'used_memory'), 1024), _who(pid)[0] if live else None, _say(o, 'process_name'))
+        for o, pid in known if pid is not None)
 
 # %% ../../nbs/core/09_devices.ipynb #c055
 def _xml_basics(gpu:Any)->dict[str, Any]:
     "Name, memory, use, temperature, modes."
     mode = _say(gpu, 'compute_mode')
-    return dict(uuid=_say(gpu, 'uuid'), name=_say(gpu, 'product_name'), memory_gb=_scaled(_num(gpu, 'fb_memory_usage/total'), 1024),
-        used_gb=_scaled(_num(gpu, 'fb_memory_usage/used'), 1024), util=_num(gpu, 'utilization/gpu_util'),
-        memory_util=_num(gpu, 'utilization/memory_util'), temp_c=_num(gpu, 'temperature/gpu_temp'),
-        ecc=(ecc := _bool(gpu, 'ecc_mode/current_ecc')), ecc_uncorrected=_xml_errors(gpu),
-        ecc_pending=None if (p := _bool(gpu, 'ecc_mode/pending_ecc')) is None else p != ecc,
-        remapped_pending=_bool(gpu, 'remapped_rows/remapped_row_pending'), remapped_failure=_bool(gpu, 'remapped_rows/remapped_row_failure'),
-        retired_pending=_bool(gpu, 'retired_pages/pending_retirement', 'retired_pages/pending_blacklist'),
+    return dict(uuid=_say(gpu, 'uuid'), name=_say(gpu, 'product_name'), temp_c=_num(gpu, 'temperature/gpu_temp'),
+        memory_gb=_scaled(_num(gpu, 'fb_memory_usage/total'), 1024),
+        used_gb=_scaled(_num(gpu, 'fb_memory_usage/used'), 1024),
+        util=_num(gpu, 'utilization/gpu_util'), memory_util=_num(gpu, 'utilization/memory_util'),
         mig=_bool(gpu, 'mig_mode/current_mig'), persistence=_bool(gpu, 'persistence_mode'),
-        compute_mode=mode.lower().replace(' ', '_') if mode else None, processes=_xml_processes(gpu))
+        compute_mode=mode.lower().replace(' ', '_') if mode else None)
+
+def _xml_health(gpu:Any)->dict[str, Any]:
+    "Memory errors."
+    on, pending = _bool(gpu, 'ecc_mode/current_ecc'), _bool(gpu, 'ecc_mode/pending_ecc')
+    return dict(ecc=on, ecc_pending=None if pending is None else pending != on, ecc_uncorrected=_xml_errors(gpu),
+        remapped_pending=_bool(gpu, 'remapped_rows/remapped_row_pending'),
+        remapped_failure=_bool(gpu, 'remapped_rows/remapped_row_failure'),
+        retired_pending=_bool(gpu, 'retired_pages/pending_retirement', 'retired_pages/pending_blacklist'))
 
 def _xml_speed(gpu:Any)->dict[str, Any]:
     "Power, clocks, links."
-    power = [f'{p}/{o}' for p in ('gpu_power_readings', 'power_readings') for o in ('power_draw', 'instant_power_draw', 'average_power_draw')]
-    limit = [f'{p}/{o}' for p in ('gpu_power_readings', 'power_readings') for o in ('enforced_power_limit', 'current_power_limit', 'power_limit')]
-    link = 'pci/pci_gpu_link_info'
-    return dict(power_w=_num(gpu, *power), power_limit_w=_num(gpu, *limit),
-        power_default_w=_num(gpu, 'gpu_power_readings/default_power_limit', 'power_readings/default_power_limit'),
+    def power(*names): return _num(gpu, *(f'{top}/{o}' for top in ('gpu_power_readings', 'power_readings') for o in names))
+    gen, width = 'pci/pci_gpu_link_info/pcie_gen', 'pci/pci_gpu_link_info/link_widths'
+    return dict(power_w=power('power_draw', 'instant_power_draw', 'average_power_draw'),
+        power_limit_w=power('enforced_power_limit', 'current_power_limit', 'power_limit'),
+        power_default_w=power('default_power_limit'), reasons=_xml_reasons(gpu),
         clock_mhz=_num(gpu, 'clocks/sm_clock'), clock_max_mhz=_num(gpu, 'max_clocks/sm_clock'),
-        memory_clock_mhz=_num(gpu, 'clocks/mem_clock'), memory_clock_max_mhz=_num(gpu, 'max_clocks/mem_clock'), reasons=_xml_reasons(gpu),
-        pcie_gen=_whole(gpu, f'{link}/pcie_gen/current_link_gen'), pcie_gen_max=_whole(gpu, f'{link}/pcie_gen/max_link_gen'),
-        pcie_width=_whole(gpu, f'{link}/link_widths/current_link_width'), pcie_width_max=_whole(gpu, f'{link}/link_widths/max_link_width'),
+        memory_clock_mhz=_num(gpu, 'clocks/mem_clock'), memory_clock_max_mhz=_num(gpu, 'max_clocks/mem_clock'),
+        pcie_gen=_whole(gpu, f'{gen}/current_link_gen'), pcie_gen_max=_whole(gpu, f'{gen}/max_link_gen'),
+        pcie_width=_whole(gpu, f'{width}/current_link_width'), pcie_width_max=_whole(gpu, f'{width}/max_link_width'),
         bus_id=_say(gpu, 'pci/pci_bus_id') or gpu.get('id'))
 
 # %% ../../nbs/core/09_devices.ipynb #c056
 def parse_smi(
     text:str, # What `nvidia-smi -q -x` wrote, maybe a part of it
+    live:bool=False, # It is about this machine now, so that the users of processes can be looked up
 )->tuple[list[Device], str|None, str|None, str|None]: # Devices, driver, CUDA, and why there is less than there could be
     "The devices in `text`; a card that can't be read has `error`."
     from xml.etree.ElementTree import ParseError, fromstring
@@ -439,15 +460,18 @@ def parse_smi(
     for i, m in enumerate(re.finditer(r'<gpu(?: [^<>]*)?>.*?(</gpu>|\Z)', text, re.S)):
         try: gpu = fromstring(m[0])
         except (ParseError, ValueError) as e: error = f'card {i} is unreadable: {e}'
-        else: found.append(Device(i, **_xml_basics(gpu), **_xml_speed(gpu), mig_devices=_xml_slices(gpu)))
+        else: found.append(Device(i, **_xml_basics(gpu), **_xml_health(gpu), **_xml_speed(gpu),
+            processes=_xml_processes(gpu, live), mig_devices=_xml_slices(gpu)))
     def said(tag): return (re.search(rf'<{tag}>\s*(\d[\d.]*)\s*</{tag}>', text) or [None]*2)[1]
-    if not found and not error: error = 'no card in it' if '<nvidia_smi_log' in text else 'not the XML of nvidia-smi -q -x'
+    if not found and not error:
+        error = 'no card in it' if '<nvidia_smi_log' in text else 'not the XML of nvidia-smi -q -x'
     return found, said('driver_version'), said('cuda_version'), error
 
 def _xml_slices(gpu:Any)->tuple[Device, ...]:
     "The MIG devices of a card."
-    return tuple(Device(_whole(o, 'index') or i, memory_gb=_scaled(_num(o, 'fb_memory_usage/total'), 1024),
-        used_gb=_scaled(_num(o, 'fb_memory_usage/used'), 1024)) for i, o in enumerate(gpu.findall('mig_devices/mig_device')))
+    def gb(o, kind): return _scaled(_num(o, f'fb_memory_usage/{kind}'), 1024)
+    return tuple(Device(i, memory_gb=gb(o, 'total'), used_gb=gb(o, 'used'))
+        for i, o in enumerate(gpu.findall('mig_devices/mig_device')))
 
 # %% ../../nbs/core/09_devices.ipynb #c061
 def _run(argv:Sequence[str], seconds:float=10.)->str:
@@ -479,8 +503,11 @@ class SmiXml:
         self._first:list[Device]|None = self._read()
 
     def _read(self)->list[Device]:
-        try: found, self.driver, self.cuda, self.error = parse_smi(_source(self.source, ['nvidia-smi', '-q', '-x']))
-        except (OSError, RuntimeError, ValueError) as e: found, self.error = [], f'{e}'
+        try: text = _source(self.source, ['nvidia-smi', '-q', '-x'])
+        except (OSError, RuntimeError, ValueError) as e:
+            self.error = f'{e}'
+            return []
+        found, self.driver, self.cuda, self.error = parse_smi(text, self.source is None)
         return found
 
     def devices(self)->list[Device]:
@@ -496,7 +523,8 @@ def _of_card(card:Mapping[str, Any], *starts:str)->str|None:
     "The value whose key starts with one of `starts`, whatever its case."
     for start in starts:
         for k, v in card.items():
-            if k.lower().startswith(start) and str(v).strip().lower() not in ('', 'n/a', 'none', 'unknown'): return str(v).strip()
+            silent = str(v).strip().lower() in ('', 'n/a', 'none', 'unknown')
+            if k.lower().startswith(start) and not silent: return str(v).strip()
     return None
 
 def _of_card_num(card:Mapping[str, Any], *starts:str)->float|None:
@@ -508,10 +536,12 @@ def _amd(i:int, card:Mapping[str, Any])->Device:
     "A card of AMD's as far as it tells."
     num, text = (lambda *o: _of_card_num(card, *o)), (lambda *o: _of_card(card, *o))
     return Device(i, text('unique id'), text('card series', 'product name', 'card model', 'device name'), vendor='amd',
-        memory_gb=_scaled(num('vram total memory (b)'), GB), used_gb=_scaled(num('vram total used memory (b)'), GB), util=num('gpu use (%)'),
-        memory_util=num('gpu memory read/write activity'), temp_c=num('temperature (sensor junction)', 'temperature (sensor edge)'),
-        power_w=num('current socket graphics package power', 'average graphics package power'), power_limit_w=num('max graphics package power'),
-        clock_mhz=num('sclk clock speed'), memory_clock_mhz=num('mclk clock speed'), bus_id=text('pci bus'), arch=text('gfx version'))
+        memory_gb=_scaled(num('vram total memory (b)'), GB), used_gb=_scaled(num('vram total used memory (b)'), GB),
+        util=num('gpu use (%)'), memory_util=num('gpu memory read/write activity'),
+        temp_c=num('temperature (sensor junction)', 'temperature (sensor edge)'),
+        power_w=num('current socket graphics package power', 'average graphics package power'),
+        power_limit_w=num('max graphics package power'), clock_mhz=num('sclk clock speed'),
+        memory_clock_mhz=num('mclk clock speed'), bus_id=text('pci bus'), arch=text('gfx version'))
 
 class Rocm:
     "The AMD cards that `rocm-smi` tells of, live or in a file."
@@ -552,28 +582,29 @@ class Mps:
         if self.error: return []
         try: name, memory = self._ask('machdep.cpu.brand_string').strip(), self._ask('hw.memsize').strip()
         except (RuntimeError, OSError) as e: name, memory, self.error = None, '', f'{e}'
-        return [Device(0, name=name, vendor='apple', memory_gb=int(memory)/GB if memory.isdigit() else None)] if name else []
+        size = int(memory)/GB if memory.isdigit() else None
+        return [Device(0, name=name, vendor='apple', memory_gb=size)] if name else []
 
 # %% ../../nbs/core/09_devices.ipynb #c072
 def _signs()->dict[str, bool]:
     "Which sources are worth asking on this machine."
     linux = sys.platform.startswith('linux')
     nvidia = not linux or any(map(os.path.exists, ('/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg')))
-    return dict(nvml=nvidia and sys.platform != 'darwin', rocm=linux and os.path.exists('/dev/kfd'), mps=sys.platform == 'darwin')
+    mac = sys.platform == 'darwin'
+    return dict(nvml=nvidia and not mac, smi=nvidia and not mac, rocm=linux and os.path.exists('/dev/kfd'), mps=mac)
 
 def provider(
     kind:str|None=None, # 'nvml', 'smi', 'rocm', 'mps', 'none'; the first that works by default
     env:Mapping[str, str]|None=None, # The environment; this process's by default
 )->Provider:
     "The source of this machine's devices; `MLKIT_DEVICES` names a file of made-up ones."
-    kinds:dict[str, Callable[[], Provider]] = dict(nvml=Nvml, smi=SmiXml, rocm=Rocm, mps=Mps, none=NoDevices)
+    kinds:Mapping[str, Callable[[], Provider]] = dict(nvml=Nvml, smi=SmiXml, rocm=Rocm, mps=Mps, none=NoDevices)
     if kind is not None:
         if kind not in kinds: raise ValueError(f"Unknown provider {kind!r}; choose from: {', '.join(kinds)}")
         return kinds[kind]()
     path, signs, first = (os.environ if env is None else env).get('MLKIT_DEVICES'), _signs(), None
     if path: return Scripted.read(path)
-    for name in ('nvml', 'smi', 'rocm', 'mps'):
-        if not signs['nvml' if name == 'smi' else name]: continue
+    for name in (name for name, there in signs.items() if there):
         p = kinds[name]()
         if not p.error: return p
         first = first or p # whose reason is the one to tell
@@ -586,12 +617,13 @@ def show(
 )->str:
     "The value `v` for people; 'n.a.' for None and for what is no real number."
     if isinstance(v, bool): return 'yes' if v else 'no'
-    if isinstance(v, (int, float)): return f'{show_number(round(v, 1) if abs(v) < 1e6 else v)}{unit}' if _number(v) else 'n.a.'
+    if isinstance(v, (int, float)) and not _number(v): return 'n.a.'
+    if isinstance(v, (int, float)): return f'{show_number(round(v, 1) if abs(v) < 1e6 else float(v))}{unit}'
     return 'n.a.' if v is None else show_value(v)
 
 def _users(d:Device)->str:
     "Who computes on the device."
-    if d.processes is None: return 'n.a.'
+    if not isinstance(d.processes, tuple): return 'n.a.'
     return ', '.join(dict.fromkeys(str(p.user or f'pid {p.pid}') for p in d.processes)) or 'free'
 
 # %% ../../nbs/core/09_devices.ipynb #c077
@@ -600,10 +632,13 @@ def gpu_table(
     note:str='', # A line below
 )->Table:
     "A table of `devices`, for a terminal or a notebook."
-    def column(title, values, texts, keep=0): return Column(title, [v if _number(v) else None for v in values], list(texts), right=True, keep=keep)
-    used = [f'{show(d.used_gb)} / {show(d.memory_gb)}' for d in devices]
-    return Table([Column('gpu', [d.index for d in devices]), Column('name', [d.error or d.name for d in devices], [d.error or show(d.name) for d in devices]),
-        column('memory GB', [d.used_gb for d in devices], used), column('util %', [d.util for d in devices], [show(d.util) for d in devices]),
-        column('°C', [d.temp_c for d in devices], [show(d.temp_c) for d in devices], 1),
-        column('W', [d.power_w for d in devices], [f'{show(d.power_w)} / {show(d.power_limit_w)}' for d in devices], 2),
+    def column(title, value, text=show, keep=0):
+        found = [value(d) for d in devices]
+        texts = [text(v) if text is show else text(d) for v, d in zip(found, devices)]
+        return Column(title, [v if _number(v) else None for v in found], texts, right=True, keep=keep)
+    names = [show_value(d.error) or show(d.name) for d in devices]
+    return Table([Column('gpu', [d.index for d in devices]), Column('name', names),
+        column('memory GB', lambda d: d.used_gb, lambda d: f'{show(d.used_gb)} / {show(d.memory_gb)}'),
+        column('util %', lambda d: d.util), column('°C', lambda d: d.temp_c, keep=1),
+        column('W', lambda d: d.power_w, lambda d: f'{show(d.power_w)} / {show(d.power_limit_w)}', keep=2),
         Column('used by', [_users(d) for d in devices])], note, 'no GPU')

@@ -44,7 +44,7 @@ def _context(root:str, env:Mapping[str, str])->dict[str, Any]:
     slurm = dict(job=env['SLURM_JOB_ID'], cpus=env.get('SLURM_CPUS_PER_TASK') or env.get('SLURM_CPUS_ON_NODE'),
         gpus=env.get('SLURM_GPUS_ON_NODE') or env.get('SLURM_JOB_GPUS')) if 'SLURM_JOB_ID' in env else None
     wsl = _first(r'(microsoft)', _read(f'{root}/proc/version').lower())
-    return dict(container=_container(root, env), wsl=bool(wsl), slurm=slurm, kubernetes='KUBERNETES_SERVICE_HOST' in env,
+    return dict(container=_container(root, env), kubernetes='KUBERNETES_SERVICE_HOST' in env, wsl=bool(wsl), slurm=slurm,
         notebook=next((name for key, name in _NOTEBOOKS.items() if key in env), None))
 
 # %% ../../nbs/core/04a_host.ipynb #c013
@@ -149,7 +149,7 @@ def _load(root:str)->dict[str, Any]:
 
 # %% ../../nbs/core/04a_host.ipynb #c033
 _VENDORS = {'0x10de': 'nvidia', '0x1002': 'amd', '0x8086': 'intel'}
-_MODULES = {*'nvidia nvidia_uvm nvidia_drm nvidia_modeset nvidia_peermem gdrdrv nouveau amdgpu i915 xe habanalabs'.split()}
+_MODULES = {*'nvidia nvidia_uvm nvidia_drm nvidia_modeset nvidia_peermem gdrdrv nouveau amdgpu i915 xe'.split()}
 
 def _cards(root:str)->list[dict[str, Any]]|None:
     "Display and processing devices on the PCI bus; None where the bus can't be seen."
@@ -229,11 +229,11 @@ def host_facts(
     "What this machine is and what limits a process on it."
     env = os.environ if env is None else env
     return _guarded(dict(
-        os=lambda: _os(root), context=lambda: _context(root, env), cpu=lambda: _processor(root), memory=lambda: _memory(root),
-        shm=lambda: _space(f'{root}/dev/shm'), limits=lambda: _limits(root), disks=lambda: _disks(root, env),
-        pressure=lambda: _pressure(root), load=lambda: _load(root), pci=lambda: _cards(root), modules=lambda: _modules(root),
-        nodes=lambda: _nodes(root), numa=lambda: _numa(root), iommu=lambda: _iommu(root), user=lambda: _user(root),
-        env=lambda: _environment(env)))
+        os=lambda: _os(root), context=lambda: _context(root, env), cpu=lambda: _processor(root),
+        memory=lambda: _memory(root), shm=lambda: _space(f'{root}/dev/shm'), limits=lambda: _limits(root),
+        disks=lambda: _disks(root, env), pressure=lambda: _pressure(root), load=lambda: _load(root),
+        pci=lambda: _cards(root), modules=lambda: _modules(root), nodes=lambda: _nodes(root), numa=lambda: _numa(root),
+        iommu=lambda: _iommu(root), user=lambda: _user(root), env=lambda: _environment(env)))
 
 def _user(root:str)->dict[str, Any]:
     "The user's number and groups: who is let in to `/dev`."
@@ -254,7 +254,8 @@ def _shebang(path:str|None)->str|None:
 
 def _which(env:Mapping[str, str])->dict[str, Any]:
     "What a shell would run, and which Python `pip` belongs to."
-    found = {o: shutil.which(o, path=env.get('PATH', '')) for o in 'python python3 pip nvidia-smi nvcc gcc rocm-smi'.split()}
+    names = 'python python3 pip nvidia-smi nvcc gcc rocm-smi'.split()
+    found = {o: shutil.which(o, path=env.get('PATH', '')) for o in names}
     return {k.replace('-', '_'): v for k, v in found.items()} | dict(pip_python=_shebang(found['pip']))
 
 # %% ../../nbs/core/04a_host.ipynb #c055
@@ -273,8 +274,9 @@ def _kernels(root:str, env:Mapping[str, str], prefix:str)->list[dict[str, Any]]:
     return out
 
 # %% ../../nbs/core/04a_host.ipynb #c058
-_PACKAGES = '''torch torchvision torchaudio triton numpy pandas ipykernel jax tensorflow transformers accelerate deepspeed flash-attn
-nvidia-ml-py nvidia-cudnn-cu12 nvidia-nccl-cu12 nvidia-cudnn-cu13 nvidia-nccl-cu13 bitsandbytes xformers pillow mlkit-nb'''.split()
+_PACKAGES = '''torch torchvision torchaudio triton numpy pandas ipykernel jax tensorflow transformers accelerate
+deepspeed flash-attn nvidia-ml-py nvidia-cudnn-cu12 nvidia-nccl-cu12 nvidia-cudnn-cu13 nvidia-nccl-cu13 bitsandbytes
+xformers pillow mlkit-nb'''.split()
 
 def _versions()->dict[str, str]:
     "Installed versions of the packages that matter here."
@@ -292,7 +294,8 @@ def _torch()->dict[str, Any]|None:
     if not spec or not spec.origin: return None
     text = _read(os.path.join(os.path.dirname(spec.origin), 'version.py'))
     def said(name): return _first(rf"^{name}\b[^=\n]*= *'([^'\n]*)'", text)
-    return dict(version=said('__version__'), cuda=said('cuda'), hip=said('hip'), xpu=said('xpu'), imported='torch' in sys.modules)
+    return dict(version=said('__version__'), cuda=said('cuda'), hip=said('hip'), xpu=said('xpu'),
+        imported='torch' in sys.modules)
 
 # %% ../../nbs/core/04a_host.ipynb #c060
 def software_facts(
@@ -301,7 +304,8 @@ def software_facts(
 )->dict[str, Any]: # Plain data; None for what isn't known
     "Which Python this is, which others a shell or a notebook would start, and how torch was built."
     env = os.environ if env is None else env
-    kind = 'conda' if os.path.isdir(os.path.join(sys.prefix, 'conda-meta')) else 'venv' if sys.prefix != sys.base_prefix else 'system'
-    return dict(python='.'.join(map(str, sys.version_info[:3])), executable=sys.executable, prefix=sys.prefix, kind=kind,
-        kernel='ipykernel' in sys.modules, **_guarded(dict(which=lambda: _which(env), kernels=lambda: _kernels(root, env, sys.prefix),
-            packages=_versions, torch=_torch)))
+    conda = os.path.isdir(os.path.join(sys.prefix, 'conda-meta'))
+    return dict(python='.'.join(map(str, sys.version_info[:3])), executable=sys.executable, prefix=sys.prefix,
+        kind='conda' if conda else 'venv' if sys.prefix != sys.base_prefix else 'system', kernel='ipykernel' in sys.modules,
+        **_guarded(dict(which=lambda: _which(env), kernels=lambda: _kernels(root, env, sys.prefix), packages=_versions,
+            torch=_torch)))
