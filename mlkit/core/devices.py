@@ -15,6 +15,7 @@ import json, os, re, sys, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from importlib import import_module
 from typing import Any, Protocol
 
 from .display import Column, Table, show_number, show_value
@@ -81,7 +82,7 @@ class Device:
 # %% ../../nbs/core/09_devices.ipynb #c010
 def _number(x:Any)->bool:
     "Whether `x` is a finite real number."
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < float('inf')
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e300
 
 # %% ../../nbs/core/09_devices.ipynb #c013
 REASONS = dict(gpu_idle=0x1, applications_clocks_setting=0x2, sw_power_cap=0x4, hw_slowdown=0x8, sync_boost=0x10,
@@ -152,7 +153,7 @@ class NoDevices:
 # %% ../../nbs/core/09_devices.ipynb #c023
 class Scripted:
     "Made-up `devices` that change as `script` says."
-    kind = 'scripted'
+    kind: str = 'scripted'
 
     def __init__(self,
         devices:Sequence[Device|Mapping[str, Any]]=(), # As they are at first
@@ -228,6 +229,7 @@ def _text(v:Any)->str|None:
     if isinstance(v, bytes): v = v.decode('utf-8', 'replace')
     return v if isinstance(v, str) and v else None
 
+def _pair(v:Any)->tuple[int, int]|None: return (v[0], v[1]) if isinstance(v, (list, tuple)) and len(v) == 2 else None
 def _at(v:Any, i:int)->Any: return v[i] if isinstance(v, (list, tuple)) and len(v) > i else None
 
 # %% ../../nbs/core/09_devices.ipynb #c039
@@ -236,7 +238,7 @@ def _basics(ask:_Asker)->dict[str, Any]:
     new = getattr(ask.lib, 'nvmlMemory_v2', 2) # the old question counts reserved memory as used
     mem, util = ask.first(('MemoryInfo', new), ('MemoryInfo',)), ask('UtilizationRates')
     capability = ask('CudaComputeCapability')
-    return dict(uuid=_text(ask('UUID')), name=_text(ask('Name')), capability=tuple(capability) if capability else None,
+    return dict(uuid=_text(ask('UUID')), name=_text(ask('Name')), capability=_pair(capability),
         memory_gb=_scaled(getattr(mem, 'total', None), GB), used_gb=_scaled(getattr(mem, 'used', None), GB),
         util=_scaled(getattr(util, 'gpu', None)), memory_util=_scaled(getattr(util, 'memory', None)),
         temp_c=_scaled(ask('Temperature', 0)))
@@ -290,7 +292,7 @@ def _processes(ask:_Asker)->tuple[Process, ...]|None:
     "The programs that compute on the device; None when the driver doesn't say."
     found = {}
     kinds = [[(f'{kind}RunningProcesses{v}',) for v in ('', '_v2')] for kind in ('Compute', 'MPSCompute')]
-    lists = [ask.first(*o) for o in kinds]
+    lists = [o if isinstance(o := ask.first(*names), (list, tuple)) else None for names in kinds]
     for p in [p for o in lists for p in o or ()]:
         if (pid := _count(getattr(p, 'pid', None))) is None: continue
         user, name = _who(pid)
@@ -309,26 +311,29 @@ def _nvml_device(lib:Any, i:int)->Device:
 
 def _slices(ask:_Asker)->tuple[Device, ...]:
     "The MIG devices of a card, which have memory and processes of their own, and little else."
-    handles = [(i, ask('MigDeviceHandleByIndex', i)) for i in range(_count(ask('MaxMigDeviceCount')) or 0)]
+    handles = [(i, ask('MigDeviceHandleByIndex', i)) for i in range(min(_count(ask('MaxMigDeviceCount')) or 0, 64))]
     asks = [(i, _Asker(ask.lib, h)) for i, h in handles if h is not None]
     return tuple(Device(i, **_basics(a), processes=_processes(a)) for i, a in asks)
 
 # %% ../../nbs/core/09_devices.ipynb #c046
 class Nvml:
     "The NVIDIA cards that the driver's library tells of."
-    kind = 'nvml'
+    kind: str = 'nvml'
+    driver: str|None = None
+    cuda: str|None = None
+    error: str|None = None
 
     def __init__(self,
         lib:Any=None, # The module `pynvml`, or one that looks like it
     ):
-        self.lib, self.driver, self.cuda, self.error, self._pid, self._p2p = lib, None, None, None, None, {}
+        self.lib, self._pid, self._p2p = lib, None, {}
         self._connect()
 
     def _connect(self)->bool:
         if self._pid == os.getpid(): return self.error is None
         self._pid, self.error = os.getpid(), None
         try:
-            if self.lib is None: import pynvml; self.lib = pynvml
+            self.lib = self.lib or import_module('pynvml')
             self.lib.nvmlInit()
         except ImportError: self.error = "The package nvidia-ml-py is missing: pip install nvidia-ml-py"
         except Exception as e: self.error = _reason(self.lib, e)
@@ -494,13 +499,16 @@ def _source(source:Any, argv:Sequence[str])->str:
 # %% ../../nbs/core/09_devices.ipynb #c062
 class SmiXml:
     "The NVIDIA cards that `nvidia-smi -q -x` tells of, live or in a file."
-    kind = 'smi'
+    kind: str = 'smi'
+    driver: str|None = None
+    cuda: str|None = None
+    error: str|None = None
 
     def __init__(self,
         source:str|bytes|os.PathLike|None=None, # Its XML, or the path of a file with it; the command itself by default
     ):
-        self.source, self.driver, self.cuda, self.error = source, None, None, None
-        self._first:list[Device]|None = self._read()
+        self.source = source
+        self._first = self._read()
 
     def _read(self)->list[Device]:
         try: text = _source(self.source, ['nvidia-smi', '-q', '-x'])
@@ -512,8 +520,8 @@ class SmiXml:
 
     def devices(self)->list[Device]:
         "The cards as they are now."
-        found, self._first = self._first, None
-        return self._read() if found is None else found
+        found, self._first = self._first, []
+        return found or self._read()
 
 # %% ../../nbs/core/09_devices.ipynb #c065
 _ROCM = '''--showid --showproductname --showuniqueid --showbus --showdriverversion --showuse --showmemuse --showmeminfo vram
@@ -545,13 +553,16 @@ def _amd(i:int, card:Mapping[str, Any])->Device:
 
 class Rocm:
     "The AMD cards that `rocm-smi` tells of, live or in a file."
-    kind, cuda = 'rocm', None
+    kind: str = 'rocm'
+    driver: str|None = None
+    cuda: str|None = None
+    error: str|None = None
 
     def __init__(self,
         source:str|bytes|os.PathLike|None=None, # Its JSON, or the path of a file with it; the command itself by default
     ):
-        self.source, self.driver, self.error = source, None, None
-        self._first:list[Device]|None = self._read()
+        self.source = source
+        self._first = self._read()
 
     def _read(self)->list[Device]:
         try: found = json.loads(_source(self.source, ['rocm-smi', *_ROCM]))
@@ -563,18 +574,21 @@ class Rocm:
 
     def devices(self)->list[Device]:
         "The cards as they are now."
-        found, self._first = self._first, None
-        return self._read() if found is None else found
+        found, self._first = self._first, []
+        return found or self._read()
 
 # %% ../../nbs/core/09_devices.ipynb #c069
 class Mps:
     "The GPU of an Apple chip."
-    kind, driver, cuda = 'mps', None, None
+    kind: str = 'mps'
+    driver: str|None = None
+    cuda: str|None = None
+    error: str|None = None
 
     def __init__(self,
         ask:Callable[[str], str]|None=None, # Answers a key of `sysctl`; the command by default
     ):
-        self.error, self._ask = None, ask or (lambda key: _run(['sysctl', '-n', key]))
+        self._ask = ask or (lambda key: _run(['sysctl', '-n', key]))
         if ask is None and (sys.platform != 'darwin' or os.uname().machine != 'arm64'): self.error = 'not an Apple chip'
 
     def devices(self)->list[Device]:
@@ -598,7 +612,7 @@ def provider(
     env:Mapping[str, str]|None=None, # The environment; this process's by default
 )->Provider:
     "The source of this machine's devices; `MLKIT_DEVICES` names a file of made-up ones."
-    kinds:Mapping[str, Callable[[], Provider]] = dict(nvml=Nvml, smi=SmiXml, rocm=Rocm, mps=Mps, none=NoDevices)
+    kinds = dict(nvml=Nvml, smi=SmiXml, rocm=Rocm, mps=Mps, none=NoDevices)
     if kind is not None:
         if kind not in kinds: raise ValueError(f"Unknown provider {kind!r}; choose from: {', '.join(kinds)}")
         return kinds[kind]()
