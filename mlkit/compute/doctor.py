@@ -133,10 +133,11 @@ def fact(
 # %% ../../nbs/compute/21_doctor.ipynb #c016
 def _within(limit:float, fn:Callable[[], Any])->Any:
     "The value of `fn()`; `TimeoutError` when it takes longer than `limit` seconds."
-    box:list[Any] = []
+    box = []
     def go():
         try: box.append((fn(), None))
-        except BaseException as e: box.append((None, e)) # noqa: BLE001, handed on to whoever asked
+        except Exception as e: box.append((None, e))
+        except BaseException as e: box.append((None, RuntimeError(repr(e)))) # a check may not end the doctor's process
     t = threading.Thread(target=go, name='mlkit-doctor', daemon=True)
     t.start()
     t.join(limit)
@@ -462,7 +463,7 @@ class Report(Sequence[Result]):
         other:'Report|None'=None, # The one before; the last good one of this host by default
     )->Diff:
         "What has changed since `other`."
-        old = other or self.last
+        old = self.last if other is None else other
         if old is None: return Diff([])
         a, b = Context(facts=old.facts, live=False), Context(facts=self.facts, live=False)
         facts = [(k, a.get(k), b.get(k)) for k in WATCHED]
