@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.config import find_store, make_store
-from ..core.devices import Device, Provider, provider, to_device
+from ..core.devices import Device, Provider, device_facts, provider, to_device
 from ..core.display import COLOURS, show_age, show_duration, show_value
 from ..core.files import dump_json, load_json, write_atomic
 from ..core.values import jsonable
@@ -211,9 +211,7 @@ class Context:
 @fact('gpu', limit=10.)
 def gpu_facts(ctx:Context)->dict[str, Any]:
     "What the provider says."
-    p = ctx.provider
-    devices = [asdict(d) for d in p.devices()]
-    return dict(kind=p.kind, driver=p.driver, cuda=p.cuda, error=p.error, devices=devices)
+    return device_facts(ctx.provider)
 
 @fact('host')
 def _host(ctx:Context)->dict[str, Any]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'Process', 'Device', 'reason_names', 'to_device', 'Provider', 'NoDevices', 'Scripted', 'Nvml', 'parse_smi',
-           'SmiXml', 'Rocm', 'Mps', 'provider', 'show', 'gpu_table']
+           'SmiXml', 'Rocm', 'Mps', 'provider', 'gpu_names', 'device_facts', 'machine_facts', 'show', 'gpu_table']
 
 # %% ../../nbs/core/09_devices.ipynb #c002
 """GPUs as plain data: a `Device` for each card, whatever told us about it. What a device doesn't tell is None and shows
@@ -13,13 +13,15 @@ as 'n.a.', never 0. `provider()` picks the first source that works; `Scripted` p
 # %% ../../nbs/core/09_devices.ipynb #c004
 import json, os, re, sys, time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from glob import glob
 from importlib import import_module
 from typing import Any, Protocol
 
 from .display import Column, Table, show_number, show_value
-from .hardware import GB
+from .hardware import GB, _read
+from .host import host_facts, software_facts
 
 # %% ../../nbs/core/09_devices.ipynb #c007
 @dataclass(frozen=True)
@@ -625,6 +627,31 @@ def provider(
     return first or NoDevices('no driver of an accelerator is loaded')
 
 # %% ../../nbs/core/09_devices.ipynb #c075
+def gpu_names(
+    root:str='', # Where `/proc` is
+)->list[str]: # For example ['NVIDIA H200', 'NVIDIA H200']; [] without a driver
+    "The names of the accelerators of this machine."
+    files = [] if 'MLKIT_DEVICES' in os.environ else sorted(glob(f'{root}/proc/driver/nvidia/gpus/*/information'))
+    found = [m[1].strip() for o in files if (m := re.search(r'^Model:\s*(.+)$', _read(o), re.M))]
+    return found or [d.name or 'unknown' for d in provider().devices()]
+
+# %% ../../nbs/core/09_devices.ipynb #c078
+def device_facts(
+    p:Provider, # Where the devices come from
+)->dict[str, Any]: # `kind`, `driver`, `cuda`, `error`, `devices`
+    "What the provider `p` says now, as plain data."
+    devices = [asdict(d) for d in p.devices()]
+    return dict(kind=p.kind, driver=p.driver, cuda=p.cuda, error=p.error, devices=devices)
+
+def machine_facts(
+    p:Provider|None=None, # Where the devices come from; this machine's by default
+)->dict[str, Any]: # `machine` (host and time), `host`, `software`, `gpu`
+    "All that the quick doctor judges, to be kept with a run."
+    import socket
+    return dict(machine=dict(host=socket.gethostname(), time=time.time(), version=1), host=host_facts(), software=software_facts(),
+        gpu=device_facts(p or provider()))
+
+# %% ../../nbs/core/09_devices.ipynb #c081
 def show(
     v:Any, # A number, a bool, a text or None
     unit:str='', # Written after a number
@@ -640,7 +667,7 @@ def _users(d:Device)->str:
     if not isinstance(d.processes, tuple): return 'n.a.'
     return ', '.join(dict.fromkeys(str(p.user or f'pid {p.pid}') for p in d.processes)) or 'free'
 
-# %% ../../nbs/core/09_devices.ipynb #c077
+# %% ../../nbs/core/09_devices.ipynb #c083
 def gpu_table(
     devices:Sequence[Device], # As a provider gives them
     note:str='', # A line below
