@@ -73,7 +73,7 @@ def _day(text:str)->str: # '' for what is no date
     try: return date(int(m[1]), int(m[2]), int(m[3] or 1)).isoformat() if m else ''
     except ValueError: return ''
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c015
+# %% ../../nbs/compute/26_pricelist.ipynb #c016
 def _price(row:dict, name:str, line:int)->Price:
     "The row `row` of the file `name`."
     def at(column): return f'{name}, line {line}, column {column}'
@@ -85,6 +85,7 @@ def _price(row:dict, name:str, line:int)->Price:
     return Price(text.get('provider', ''), text.get('instance', ''), text['gpu'], _count(text.get('count', ''), at('count')),
         on, spot, _day(text.get('date', '')), text.get('source', ''), line)
 
+# %% ../../nbs/compute/26_pricelist.ipynb #c018
 def read_prices(
     path:str|Path, # A CSV file with a heading
 )->list[Price]: # In the order of the file
@@ -99,7 +100,7 @@ def read_prices(
     except OSError as e: raise PriceError(f'{name}: {e.strerror or e}; name a CSV file') from None
     except (csv.Error, UnicodeDecodeError) as e: raise PriceError(f'{name}: no CSV file in UTF-8 ({e})') from None
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c021
+# %% ../../nbs/compute/26_pricelist.ipynb #c024
 _BRANDS = re.compile(r'\b(NVIDIA|AMD|TESLA|GEFORCE|QUADRO|INSTINCT|HBM\d\w?|GPU)\b')
 
 def _parts(name:str)->tuple[str, str, str]: # For example ('A100', '80', 'SXM'); '' where the name doesn't say
@@ -118,7 +119,7 @@ def same_gpu(
     "Whether the two names can mean the same GPU: the same model, and no other memory or form."
     return all(x == y for i, (x, y) in enumerate(zip(_parts(a), _parts(b), strict=True)) if not i or (x and y))
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c025
+# %% ../../nbs/compute/26_pricelist.ipynb #c028
 def age_line(
     found:Sequence[Price], # The prices used
     now:float|None=None, # Seconds since the epoch; the clock by default
@@ -132,7 +133,7 @@ def age_line(
     age = f'{old} day{"s"*(old != 1)} old' if old >= 0 else "dated ahead of this machine's clock"
     return f'prices of {span}; the newest is {age}' + f'; {n} of {len(found)} undated'*bool(n)
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c029
+# %% ../../nbs/compute/26_pricelist.ipynb #c032
 class Prices(Sequence[Price]):
     "Offers, the cheapest GPU-hour first; made by `prices`."
     def __init__(self,
@@ -191,7 +192,7 @@ class Prices(Sequence[Price]):
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c031
+# %% ../../nbs/compute/26_pricelist.ipynb #c034
 def _list(path:str|Path|None)->tuple[Path, str]: # The file, and how to call it
     "The list of prices to read."
     named = path or os.environ.get('MLKIT_PRICES')
@@ -209,7 +210,7 @@ def prices(
     file, name = _list(path)
     return Prices(read_prices(file), name).where(gpu, provider)
 
-# %% ../../nbs/compute/26_pricelist.ipynb #c040
+# %% ../../nbs/compute/26_pricelist.ipynb #c043
 @dataclass(frozen=True)
 class Rate:
     "USD for a GPU-hour, and where that number comes from."
@@ -219,18 +220,23 @@ class Rate:
     def __float__(self)->float: return self.usd
     def __repr__(self)->str: return f'{self.usd:.2f} USD per GPU-hour: {self.origin}'
 
+def _recent(found:Sequence[Price])->list[Price]:
+    "The offers of the year up to the newest; all when none is dated."
+    last = max((date.fromisoformat(p.date) for p in found if p.date), default=None)
+    return [p for p in found if not last or (p.date and (last - date.fromisoformat(p.date)).days <= 365)]
+
+# %% ../../nbs/compute/26_pricelist.ipynb #c046
 def rate_of(
     gpu:str, # A name in any spelling
     found:Prices, # Where to look
     spot:bool=False, # Instances that may be taken away
 )->Rate|None: # None when nobody in the list offers it
-    "The median over providers of the cheapest hour of `gpu`."
-    best, used = dict[str, float](), []
-    for p in found.where(gpu):
-        if (usd := p.per_gpu(spot)) is None: continue
-        used.append(p)
-        best[p.provider] = min(usd, best.get(p.provider, math.inf))
+    "The median over providers of the cheapest recent hour of `gpu`."
+    offers = [p for p in found.where(gpu) if p.per_gpu(spot) is not None]
+    used, best = _recent(offers), dict[str, float]()
+    for p in used: best[p.provider] = min(p.per_gpu(spot) or 0., best.get(p.provider, math.inf))
     if not best: return None
-    low, high, n = min(best.values()), max(best.values()), len(best)
-    many = f'median of {n} providers, {low:.2f} to {high:.2f}' if n > 1 else f'of {show_value(used[0].provider) or found.name}'
-    return Rate(median(best.values()), f"{'spot' if spot else 'on demand'}, {many}; {age_line(used)}")
+    low, high, n, left = min(best.values()), max(best.values()), len(best), len(offers) - len(used)
+    many = f'median of {n} providers, {low:.2f} to {high:.2f}' if n > 1 else show_value(used[0].provider) or found.name
+    rest = f'; {left} older or undated offer{"s"*(left > 1)} left out'*bool(left)
+    return Rate(median(best.values()), f"{'spot' if spot else 'on demand'}, {many}; {age_line(used)}{rest}")
