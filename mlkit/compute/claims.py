@@ -395,7 +395,8 @@ def entries(
             with f: found += [{**o, 'user': user_name(owner)} for o in map(_line, f) if o]
     for note in board.notes('held', dead=True):
         found.append({**as_entry(note, None if note.alive else ended(note), 'held' if note.alive else 'died'), 'user': note.user})
-    return sorted(found, key=lambda o: str(o.get('id')))
+    once = {(o['user'], str(o.get('id'))): o for o in reversed(found)}     # who died between line and note has two: the first holds
+    return sorted(once.values(), key=lambda o: str(o.get('id')))
 
 def _line(raw:bytes)->dict:
     "A line of a ledger, or {} for one that a crash tore."

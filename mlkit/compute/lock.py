@@ -154,22 +154,32 @@ class Lock:
         return f"<Lock {what}: {self.why or ('held' if self.held else 'released')}>"
 
 # %% ../../nbs/compute/25_lock.ipynb #c023
-def _note_run(note:Written)->None:
-    "Write down the run that has begun under the lease `note`."
-    if (run := _run_id()) and run != note.body.get('run'):
-        seen = note.body.get('runs') or ([[note.body['since'], note.body['run']]] if note.body.get('run') else [])
-        note.body.update(run=run, runs=[*seen, [time.time(), run]])
+def _note_run(note:Written)->bool: # Whether there was anything new
+    "Write down which run begins or ends under the lease `note`, and when."
+    session = sys.modules.get('mlkit.track.session')
+    run = session._now.run if session else None             # the last one, which may be over
+    marks = note.body.setdefault('runs', [[note.body['since'], note.body.get('run')]])
+    if run is None or (run.meta.get('ended') or 9e9) < note.body['since']: return False
+    before = len(marks)
+    if run.id not in (o for _, o in marks[-2:]): marks.append([max(run.meta['started'], marks[-1][0]), run.id])
+    if run.status != 'running' and marks[-1][1]: marks.append([run.meta.get('ended') or time.time(), None])
+    note.body['run'], new = run.id, len(marks) > before
+    del marks[1:-400]                                       # a note has a largest size
+    return new
 
+# %% ../../nbs/compute/25_lock.ipynb #c024
 def _live(over:Any, note:Written)->None:
     "Give signs of life for the lease `note` until the event `over`."
     import signal
     with suppress(AttributeError, ValueError): signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    while not over.wait(BEAT):
+    last = time.monotonic()
+    while not over.wait(1):
         with suppress(OSError):
-            _note_run(note)
+            if not _note_run(note) and time.monotonic() - last < BEAT: continue
             note.update()
+            last = time.monotonic()
 
-# %% ../../nbs/compute/25_lock.ipynb #c025
+# %% ../../nbs/compute/25_lock.ipynb #c026
 class LockTimeout(TimeoutError):
     "The devices could not be had in time; the message names who holds what."
 
@@ -187,21 +197,20 @@ def describe(
     if job := note.body.get('purpose') or note.body.get('command'): text += f", {show_value(job, 40)}"
     return text + (time.strftime(', until %H:%M', time.localtime(until)) if until else '')
 
-# %% ../../nbs/compute/25_lock.ipynb #c027
+# %% ../../nbs/compute/25_lock.ipynb #c028
 def _stranger(d:Device, p:Any)->str:
     return f"GPU {d.index}: process {p.pid} ({show_value(p.name) or '?'}) of {show_value(p.user) or '?'}, without a lock"
 
-def _obstacles(devices:Sequence[Device], held:Sequence[Note], ahead:int)->str:
+def _obstacles(devices:Sequence[Device], held:Sequence[Note])->str:
     "Who is in the way, in one line."
     said = [describe(o, devices) for o in held] + [_stranger(d, p) for d in devices for p in strangers(d, held)]
-    if ahead: said.append(f"{ahead} ahead of you in the queue")
-    return '; '.join(said) or 'nobody holds a lease'
+    return '; '.join(said)
 
 def _place(n:int)->str:
     "The place `n` as people say it."
     return {1: 'first', 2: 'second', 3: 'third'}.get(n, f'number {n}') + ' in the queue'
 
-# %% ../../nbs/compute/25_lock.ipynb #c029
+# %% ../../nbs/compute/25_lock.ipynb #c030
 @dataclass
 class _Wait:
     "A program in the queue."
@@ -244,7 +253,7 @@ class _Wait:
     def _queue(self, held:list[Note])->None:
         if not self.ticket: self.ticket = post(self.board, 'wait', self.body)
         text = f'waiting for {self.want}, {_place(self.place)}'
-        if text != self.said: say(f'{text}. {_obstacles(self.devices, held, 0)}')
+        if text != self.said: say(': '.join(filter(None, (text, _obstacles(self.devices, held)))))
         self.said = text
 
     def pause(self, until:float)->None:
@@ -261,7 +270,7 @@ class _Wait:
             if o: o.remove()
         self.ticket = None
 
-# %% ../../nbs/compute/25_lock.ipynb #c030
+# %% ../../nbs/compute/25_lock.ipynb #c031
 def _granted(w:_Wait, timeout:float|None)->list[Device]:
     "Wait until `w` is served; raises `LockTimeout`."
     end = time.monotonic() + (1e9 if timeout is None else timeout)
@@ -270,10 +279,11 @@ def _granted(w:_Wait, timeout:float|None)->list[Device]:
         if (got := w.attempt(queue=time.monotonic() < end)) is not None: return got
         if time.monotonic() >= end: break
         w.pause(end)
-    said = _obstacles(w.devices, w.board.notes('held'), w.place - 1)
-    raise LockTimeout(f'{w.want}: not free' + (f' within {show_duration(timeout)}' if timeout else '') + f'. {said}')
+    said = [_obstacles(w.devices, w.board.notes('held'))] + [f'{w.place - 1} ahead of you in the queue']*(w.place > 1)
+    within = f' within {show_duration(timeout)}' if timeout else ''
+    raise LockTimeout('; '.join(filter(None, [f'{w.want}: not free{within}', *said])))
 
-# %% ../../nbs/compute/25_lock.ipynb #c032
+# %% ../../nbs/compute/25_lock.ipynb #c033
 def _outer(board:Board)->Note|None:
     "The living lease under which this process runs, or None."
     id = os.environ.get('MLKIT_LEASE')
@@ -290,7 +300,7 @@ def _within(outer:Note, want:Request, devices:Sequence[Device])->Lock:
         raise ValueError(f'{want}: this program runs under a lease already ({has}); ask for all at once, in the outer one')
     return Lock(got, env=_environment(got, want.cpus, outer.id), why='within the lease of its parent')
 
-# %% ../../nbs/compute/25_lock.ipynb #c033
+# %% ../../nbs/compute/25_lock.ipynb #c034
 def _of_engine(who:str, want:Request, devices:Sequence[Device])->Lock:
     "What the engine `who` has assigned."
     if len(devices) < want.count: raise ValueError(f'{want}: {who} has assigned {len(devices)}; ask it for more')
@@ -305,7 +315,7 @@ def _movable(want:Request)->Request:
     raise RuntimeError(f'This process uses CUDA already ({why}) and can no longer be moved to another device. '
         'Take the lock before the first use of a GPU; in a notebook, restart the kernel first')
 
-# %% ../../nbs/compute/25_lock.ipynb #c035
+# %% ../../nbs/compute/25_lock.ipynb #c036
 def lock(
     gpus:int|Sequence[int|str]|None=None, # How many (1 by default), or which, by index or UUID
     memory_gb:float|None=None, # GB (2**30 bytes) on each device; without `share`, others may have the rest
