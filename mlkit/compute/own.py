@@ -157,7 +157,9 @@ def _plot(c:'Comparison', ax:Any=None)->Chart:
     ax.plot([100*u for u in x], [c.own.per_gpu_hour(u) for u in x], color='#2b7de0', lw=2, label='own')
     for (k, b), style in zip(c.breakevens.items(), ['-', '--', ':', '-.']*len(c.rates)):
         ax.axhline(b.rate, color='#c07a00', lw=1.4, ls=style, label=f'rent, {show_value(k)} ({b.rate:.2f})'.replace('$', r'\$'))
-        if b.used: ax.plot([100*b.used], [b.rate], 'o', color='#c07a00'), ax.annotate(f' {b.used:.0%}', (100*b.used, b.rate), va='bottom')
+        if not b.used: continue
+        ax.plot([100*b.used], [b.rate], 'o', color='#c07a00')
+        ax.annotate(f'{b.used:.0%} ', (100*b.used, b.rate), ha='right', va='top', fontsize=9)
     if c.used: ax.axvline(100*c.used, color='#2e9e5b', lw=1.6, ls=(0, (4, 2)), label=f'recorded use ({c.used:.0%})')
     ax.set(xscale='log', xlim=(1, 100), ylim=(0, top), xlabel='share of all hours in use, %', ylabel='USD per GPU-hour')
     ax.set_xticks([1, 3, 10, 30, 100], ['1', '3', '10', '30', '100'])
@@ -166,7 +168,7 @@ def _plot(c:'Comparison', ax:Any=None)->Chart:
     ax.legend(frameon=False, fontsize=9)
     return Chart(fig, ax)
 
-# %% ../../nbs/compute/27_own.ipynb #c030
+# %% ../../nbs/compute/27_own.ipynb #c031
 @dataclass(frozen=True, repr=False)
 class Comparison:
     "A machine of your own beside what renting the same costs."
@@ -200,16 +202,17 @@ class Comparison:
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
 
-# %% ../../nbs/compute/27_own.ipynb #c031
+# %% ../../nbs/compute/27_own.ipynb #c033
 def _rates(gpu:str, path:str|Path|None=None)->dict[str, Rate]:
     "What the list of prices asks for `gpu`, on demand and as spot."
     listed = prices(path=path)
     found = {k: rate_of(gpu, listed, spot) for k, spot in (('on demand', False), ('spot', True))}
     return {k: r for k, r in found.items() if r}
 
+# %% ../../nbs/compute/27_own.ipynb #c037
 def rent_or_own(
     own:Own, # Your machine; its `gpu` is looked up in the list of prices
-    rate:float|Mapping[str, float]|None=None, # USD for a rented GPU-hour, or several by name; None asks the list
+    rate:float|Mapping[str, float|Rate]|None=None, # USD for a rented GPU-hour, or several by name; None asks the list
     used:float|None=None, # Share of all hours in use, 0 to 1, as `utilisation` has recorded it
     prices:str|Path|None=None, # Your own list of prices
     title:str='', # Above the chart
@@ -221,7 +224,7 @@ def rent_or_own(
     if not rates and own.gpu: rates = _rates(own.gpu, prices)
     return Comparison(own, rates, used, title)
 
-# %% ../../nbs/compute/27_own.ipynb #c040
+# %% ../../nbs/compute/27_own.ipynb #c046
 @dataclass(frozen=True, repr=False)
 class Scenario:
     "A ready example: who, which machine, and what renting the same costs."
@@ -235,22 +238,23 @@ class Scenario:
         used:float|None=None, # Share of all hours in use
     )->Comparison:
         "Own or rent for this scenario."
-        rate = None if self.rate is None else {'on demand': Rate(self.rate, self.rate_from)} # type: ignore[dict-item]
+        rate = None if self.rate is None else {'on demand': Rate(self.rate, self.rate_from)}
         return rent_or_own(self.own, rate, used, title=self.name)
 
     def __repr__(self)->str: return f'{self.name}: {self.advice}\n\n{self.compare()!r}'
     def _repr_html_(self)->str: return f'<p><b>{self.name}</b>: {self.advice}</p>' + self.compare()._repr_html_()
 
-# %% ../../nbs/compute/27_own.ipynb #c041
-_2022 = 'FSDL 2022, lecture 2'
+# %% ../../nbs/compute/27_own.ipynb #c047
+_2022, _GUESS = 'FSDL 2022, lecture 2', 'assumed'
+_PC = Own(7000, watts=900, watts_idle=100, gpus=2, gpu='RTX 3090',
+    sources=dict(purchase=_2022, gpus=_2022, watts=_GUESS, watts_idle=_GUESS))
+_SERVER = Own(60_000, watts=4000, watts_idle=800, pue=1.2, admin_hours=20, gpus=8, gpu='A100 80GB',
+    sources=dict(purchase=_2022, gpus=_2022, **dict.fromkeys('watts watts_idle pue admin_hours'.split(), _GUESS)))
+_NODE = Own(280_000, years=4, watts=10_200, watts_idle=2500, pue=1.3, admin_hours=10, hosting=1500, gpus=8, gpu='H100 SXM',
+    sources=dict.fromkeys('purchase years watts watts_idle pue admin_hours hosting gpus'.split(), _GUESS))
 
-scenarios = {s.name: s for s in (
-    Scenario('hobbyist', 'a PC with 2 Ampere GPUs for development; train on the same PC, or in the cloud',
-        Own(7000, watts=900, watts_idle=100, gpus=2, gpu='RTX 3090', sources=dict(purchase=_2022, gpus=_2022)),
-        .20, 'assumed, no date: the list has no RTX 3090'),
-    Scenario('startup', 'a workstation for each scientist, and a shared server or the cloud for training',
-        Own(60_000, watts=4000, watts_idle=800, pue=1.2, admin_hours=20, gpus=8, gpu='A100 80GB',
-            sources=dict(purchase=_2022, gpus=_2022, admin_hours='assumed', watts='assumed', watts_idle='assumed', pue='assumed'))),
-    Scenario('larger company', 'a stronger machine for each scientist, and the cloud with proper provisioning',
-        Own(280_000, years=4, watts=10_200, watts_idle=2500, pue=1.3, admin_hours=10, hosting=1500, gpus=8, gpu='H100 SXM',
-            sources=dict.fromkeys('purchase years watts watts_idle pue admin_hours hosting gpus'.split(), 'assumed'))))}
+scenarios = dict(
+    hobbyist=Scenario('hobbyist', 'a PC with 2 Ampere GPUs for development; train on the same PC, or in the cloud',
+        _PC, .20, 'assumed, no date: the list has no RTX 3090'),
+    startup=Scenario('startup', 'a workstation for each scientist, a shared server or the cloud for training', _SERVER),
+    company=Scenario('larger company', 'stronger machines for scientists, the cloud with proper provisioning', _NODE))
