@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'CHECKS', 'FACTS', 'OWN', 'WATCHED', 'Result', 'ok', 'na', 'warn', 'fail', 'Check', 'Fact', 'check', 'fact',
-           'Missing', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Report', 'load_report',
-           'doctor', 'past_machine']
+           'Missing', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Findings', 'Report',
+           'load_report', 'doctor', 'past_machine']
 
 # %% ../../nbs/compute/21_doctor.ipynb #c002
 """Checks with remedies. A check is a function of facts, registered by `check`; `doctor()` reads the facts of this machine,
@@ -26,7 +26,8 @@ from ..core.display import COLOURS, show_age, show_duration, show_value
 from ..core.files import dump_json, load_json, write_atomic
 from ..core.values import jsonable
 
-if TYPE_CHECKING: import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% ../../nbs/compute/21_doctor.ipynb #c007
 STATUS = dict(ok='✓', warn='!', fail='✗', na='-', crash='☠') # and the mark that stands for it
@@ -64,7 +65,7 @@ def na(
     "The question doesn't arise, or has no answer here."
     return Result(status='na', value=str(why), **kw)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c010
+# %% ../../nbs/compute/21_doctor.ipynb #c011
 def warn(
     value:Any, # What was found
     *,
@@ -83,7 +84,7 @@ def fail(
     "It doesn't work."
     return Result(status='fail', value=str(value), remedy=remedy, **kw)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c013
+# %% ../../nbs/compute/21_doctor.ipynb #c014
 @dataclass(frozen=True)
 class Check:
     "A registered check."
@@ -101,10 +102,10 @@ class Fact:
     read: Callable[['Context'], Any] # Gives plain data
     limit: float # Seconds
 
-CHECKS:dict[str, Check] = {} # By name, in the order they are asked
-FACTS:dict[str, Fact] = {}
+CHECKS = {} # `Check`s by name, in the order they are asked
+FACTS = {} # `Fact`s by name
 
-# %% ../../nbs/compute/21_doctor.ipynb #c014
+# %% ../../nbs/compute/21_doctor.ipynb #c015
 def check(
     name:str, # Unique; a check of the same name is replaced
     *,
@@ -130,7 +131,7 @@ def fact(
         return fn
     return add
 
-# %% ../../nbs/compute/21_doctor.ipynb #c016
+# %% ../../nbs/compute/21_doctor.ipynb #c017
 def _within(limit:float, fn:Callable[[], Any])->Any:
     "The value of `fn()`; `TimeoutError` when it takes longer than `limit` seconds."
     box = []
@@ -146,7 +147,7 @@ def _within(limit:float, fn:Callable[[], Any])->Any:
     if error: raise error
     return value
 
-# %% ../../nbs/compute/21_doctor.ipynb #c019
+# %% ../../nbs/compute/21_doctor.ipynb #c020
 class Missing(LookupError):
     "A section of facts that can't be had; the message says why."
 
@@ -162,7 +163,7 @@ class Context:
     ):
         self._provider, self.root, self.env, self.clock = provider, root, os.environ if env is None else env, clock
         self.facts, self.live, self.failed = dict(facts or {}), live, {}
-        self._locks:dict[str, threading.Lock] = {} # one a section: reading one may ask for another
+        self._locks = {} # one a section: reading one may ask for another
 
     @property
     def provider(self)->Provider:
@@ -207,7 +208,7 @@ class Context:
         found = self.get('gpu.devices', [])
         return [to_device(o, strict=False) for o in found if isinstance(o, Mapping)] if isinstance(found, list) else []
 
-# %% ../../nbs/compute/21_doctor.ipynb #c020
+# %% ../../nbs/compute/21_doctor.ipynb #c021
 @fact('gpu', limit=10.)
 def gpu_facts(ctx:Context)->dict[str, Any]:
     "What the provider says."
@@ -223,7 +224,7 @@ def _software(ctx:Context)->dict[str, Any]:
     from mlkit.core.host import software_facts
     return software_facts(ctx.root, ctx.env)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c024
+# %% ../../nbs/compute/21_doctor.ipynb #c025
 def judge(
     c:Check, # What to ask
     ctx:Context, # About what
@@ -246,7 +247,7 @@ def _lacks(needs:Sequence[str], ctx:Context)->str:
         return ctx.failed.get(need.split('.')[0]) or f'not known: {need}'
     return ''
 
-# %% ../../nbs/compute/21_doctor.ipynb #c032
+# %% ../../nbs/compute/21_doctor.ipynb #c033
 OWN = 'mlkit.compute.checks' # Loaded by name, since it imports this module
 
 @cache
@@ -265,7 +266,7 @@ def _loaded(name:str, load:Callable[[], Any])->Result|None:
     except Exception as e: return Result(f'checks of {name}', 'crash', f'{type(e).__name__}: {e}', group='other',
         remedy='Update or remove the package that brings them.')
 
-# %% ../../nbs/compute/21_doctor.ipynb #c035
+# %% ../../nbs/compute/21_doctor.ipynb #c036
 WATCHED = '''gpu.driver gpu.cuda software.executable software.python software.torch.version host.os.release host.cpu.cores
 host.memory.total_gb host.memory.limit_gb host.shm.total_gb host.modules.nvidia'''.split()
 
@@ -287,7 +288,7 @@ def _changes(old:Mapping[str, Result], new:Mapping[str, Result])->list[Change]:
     steps = [(_RANK.get(b.status, 1) - _RANK.get(a.status, 1), a, b) for a, b in both]
     return [Change(b.name, said(a), said(b), step > 0 if step else None) for step, a, b in sorted(steps, key=lambda o: -o[0])]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c037
+# %% ../../nbs/compute/21_doctor.ipynb #c039
 @dataclass
 class Diff(Sequence[Change]):
     "What has changed since another report; the worst first."
@@ -317,7 +318,7 @@ class Diff(Sequence[Change]):
     def __repr__(self)->str:
         return '\n'.join([f'Changed {self.when}:', *self.lines()] if self.changes else [f'Nothing changed {self.when}.'])
 
-# %% ../../nbs/compute/21_doctor.ipynb #c041
+# %% ../../nbs/compute/21_doctor.ipynb #c043
 _PRIVATE = [(re.compile(r'\b(GPU|MIG)-[0-9a-fA-F]{4}[\w/-]*'), r'\1-…'), (re.compile(r'\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.)'), '0.0.0.0'),
     (re.compile(r'(/home/|/Users/|/root\b|[A-Z]:\\Users\\)[^/\\\s:"\']*'), '~')]
 
@@ -332,7 +333,7 @@ def _stripped(o:Any, names:Mapping[str, str])->Any:
     for name, sub in names.items(): o = re.sub(rf'(?<![\w-]){re.escape(name)}(?![\w-])', sub, o)
     return o
 
-# %% ../../nbs/compute/21_doctor.ipynb #c044
+# %% ../../nbs/compute/21_doctor.ipynb #c046
 _STYLE = dict(ok='green', warn='yellow', fail='bold red', na='bright_black', crash='magenta')
 
 def _count_of(results:Sequence[Result])->str:
@@ -342,7 +343,7 @@ def _count_of(results:Sequence[Result])->str:
         (n['ok'], 'ok', 'ok'), (n['na'], 'not applicable', 'not applicable'))
     return ', '.join(f'{k} {one if k == 1 else many}' for k, one, many in words if k) or 'no checks'
 
-def _block(r:Result)->list[tuple[str, str]]:
+def _block(r:Result)->list[tuple]:
     "The lines of one result, each with its style: the verdict, then what to do."
     wants = f', should be {r.expected}' if r.expected and r.status in ('warn', 'fail') else ''
     head = [(f'[{STATUS[r.status]}] {show_value(r.name)}: {show_value(r.value, 200) or r.status}{wants}', _STYLE[r.status])]
@@ -350,8 +351,8 @@ def _block(r:Result)->list[tuple[str, str]]:
     more = [(f'    {show_value(r.remedy, 1000)}', ''), (f'    $ {r.command}', 'bold'), (f'    see {r.doc}', 'bright_black')]
     return head + [o for o, there in zip(more, (r.remedy, r.command, r.doc)) if there]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c046
-def _lines(report:'Report')->list[tuple[str, str]]:
+# %% ../../nbs/compute/21_doctor.ipynb #c048
+def _lines(report:'Report')->list[tuple]:
     "All lines of a report with their styles."
     out = []
     if diff := report.diff():
@@ -364,7 +365,7 @@ def _lines(report:'Report')->list[tuple[str, str]]:
     if left: out += [(f'[-] not applicable: {names}', 'bright_black'), ('', '')]
     return [*out, (f'{_count_of(report.results)} on {report.host}, in {show_duration(report.seconds)}', '')]
 
-def _text(lines:Sequence[tuple[str, str]], width:int|None, colour:bool)->str:
+def _text(lines:Sequence[tuple], width:int|None, colour:bool)->str:
     "Lines wrapped by rich to `width` characters, continued below where they began."
     from io import StringIO
     from rich.console import Console
@@ -377,7 +378,7 @@ def _text(lines:Sequence[tuple[str, str]], width:int|None, colour:bool)->str:
         out.print(Padding(Text(line.lstrip(), style=style), (0, 0, 0, indent)) if line.strip() else '')
     return '\n'.join(o.rstrip() for o in file.getvalue().splitlines())
 
-# %% ../../nbs/compute/21_doctor.ipynb #c047
+# %% ../../nbs/compute/21_doctor.ipynb #c049
 _CSS = '''.mk-doctor{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit}
 .mk-doctor table{border-collapse:collapse;margin:4px 0;font-size:inherit}
 .mk-doctor td,.mk-doctor th{padding:4px 12px 4px 0;text-align:left;vertical-align:top;background:none;color:inherit;
@@ -409,17 +410,17 @@ def _html(report:'Report')->str:
     if good: parts += [f'<details><summary>{escape(_count_of(good))}</summary><table>', *map(_row, good), '</table></details>']
     return f'<div class=mk-doctor><style>{_CSS}</style>{"".join(parts)}</div>'
 
-# %% ../../nbs/compute/21_doctor.ipynb #c049
+# %% ../../nbs/compute/21_doctor.ipynb #c051
 @dataclass
-class Report(Sequence[Result]):
-    "What the doctor found."
+class Findings(Sequence[Result]):
+    "Results, and what they are about."
     results: list[Result]
     facts: dict[str, Any] = field(default_factory=dict) # What was judged
     host: str = '' # Of which machine
     time: float = 0. # When the facts were read, in seconds since the epoch
     seconds: float|None = None # How long it took
     live: bool = True # Whether it is about this machine, now
-    last: 'Report|None' = None # The last one of this host without a failure
+    last: Any = None # The last `Report` of this host without a failure
 
     def __len__(self)->int: return len(self.results)
     def __getitem__(self, i:Any)->Any: return self.results[i]
@@ -442,14 +443,17 @@ class Report(Sequence[Result]):
     @property
     def df(self)->'pd.DataFrame':
         "The results as a DataFrame."
-        import pandas as pd
-        return pd.DataFrame([asdict(r) for r in self.results], columns=[f.name for f in fields(Result)])
+        import pandas
+        return pandas.DataFrame([asdict(r) for r in self.results], columns=[f.name for f in fields(Result)])
 
     def to_dict(self)->dict[str, Any]:
         "Plain data, with the facts."
         return dict(version=1, host=self.host, time=self.time, exit=self.exit_code,
             results=[asdict(r) for r in self.results], facts=jsonable(self.facts))
 
+# %% ../../nbs/compute/21_doctor.ipynb #c053
+class Report(Findings):
+    "What the doctor found."
     def json(self,
         strip_pii:bool=True, # Without names of hosts and users, home folders, addresses and serial numbers
     )->str:
@@ -485,7 +489,7 @@ class Report(Sequence[Result]):
     def __repr__(self)->str: return self.text()
     def _repr_html_(self)->str: return _html(self)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c050
+# %% ../../nbs/compute/21_doctor.ipynb #c054
 def _names(report:Report)->dict[str, str]:
     "Names to strip from `report`, and what stands for them."
     import getpass
@@ -512,7 +516,7 @@ def _fix(report:Report, dry_run:bool)->list[str]:
     for r in byhand: print(f'by hand: {r.name}: {r.remedy}')
     return todo
 
-# %% ../../nbs/compute/21_doctor.ipynb #c056
+# %% ../../nbs/compute/21_doctor.ipynb #c061
 def _machine_file(host:str, store:str|Path|None)->Path:
     "Where the last good report of `host` is kept."
     return find_store(store)/'.machines'/f"{re.sub(r'[^A-Za-z0-9._-]', '_', host)[:100] or 'host'}.json"
@@ -538,7 +542,7 @@ def _keep(report:Report, store:str|Path|None)->None:
         write_atomic(path, report.json(strip_pii=False))
     except (OSError, ValueError, TypeError): pass # a store that can't be written to is no reason to keep the report from you
 
-# %% ../../nbs/compute/21_doctor.ipynb #c059
+# %% ../../nbs/compute/21_doctor.ipynb #c065
 def doctor(
     level:str='quick', # 'full' asks everything, which imports torch and takes some 15 s
     run:Any=None, # Examine the machine of this run as it was then: a run, its id or name
@@ -572,7 +576,7 @@ def _chosen(level:str, only:Iterable[str]|None)->list[Check]:
     full = level == 'full' or names is not None # who names a check wants it asked
     return [c for c in list(CHECKS.values()) if (full or c.level != 'full') and (names is None or names & {c.name, c.group})]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c060
+# %% ../../nbs/compute/21_doctor.ipynb #c066
 def past_machine(
     run:Any, # A run, its id or name
     store:str|Path|None=None, # Where the runs are

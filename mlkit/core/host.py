@@ -27,12 +27,13 @@ def _first(pattern:str, text:str)->str|None:
 def _container(root:str, env:Mapping[str, str])->str|None:
     "The engine of the container around us, or None."
     groups = _read(f'{root}/proc/1/cgroup') + _read(f'{root}/proc/self/cgroup')
-    signs = dict(apptainer='APPTAINER_CONTAINER' in env or 'SINGULARITY_CONTAINER' in env,
+    said = env.get('container', '')
+    signs = dict(
+        apptainer='APPTAINER_CONTAINER' in env or 'SINGULARITY_CONTAINER' in env, # formerly Singularity
         kubernetes='KUBERNETES_SERVICE_HOST' in env or 'kubepods' in groups,
         podman=os.path.exists(f'{root}/run/.containerenv'),
         docker=os.path.exists(f'{root}/.dockerenv') or 'docker' in groups,
-        lxc='lxc' in groups or env.get('container') == 'lxc',
-        other=bool(env.get('container')) or 'containerd' in groups)
+        lxc='lxc' in groups or said == 'lxc', other=bool(said) or 'containerd' in groups)
     return next((name for name, there in signs.items() if there), None)
 
 # %% ../../nbs/core/04a_host.ipynb #c011
@@ -52,9 +53,9 @@ def _os(root:str)->dict[str, Any]:
     "The operating system."
     u = os.uname() if hasattr(os, 'uname') else None
     said = re.search(r'^Linux version (\S+)', _read(f'{root}/proc/version'))
-    return dict(system='Linux' if said else u.sysname if u else sys.platform,
-        release=said[1] if said else u.release if u else None, machine=u.machine if u else None,
-        distribution=_first(r'^PRETTY_NAME="?([^"\n]*)', _read(f'{root}/etc/os-release')))
+    name = _first(r'^PRETTY_NAME="?([^"\n]*)', _read(f'{root}/etc/os-release'))
+    system, release = ('Linux', said[1]) if said else (u.sysname, u.release) if u else (sys.platform, None)
+    return dict(system=system, release=release, machine=u.machine if u else None, distribution=name)
 
 # %% ../../nbs/core/04a_host.ipynb #c016
 def _cpus(text:str)->list[int]:
@@ -73,9 +74,10 @@ def _processor(root:str)->dict[str, Any]:
     quota = _cpu_limit(root)
     flags = (_first(r'^(?:flags|Features)\s*:\s*(.*)$', info) or '').split()
     governor = _read(f'{root}/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor').strip()
-    return dict(name=_first(r'^(?:model name|Model|cpu model)\s*:\s*(.+)$', info),
-        logical=logical, affinity=affinity, quota=quota, cores=min([o for o in (affinity, quota) if o], default=None),
-        governor=governor or None, flags=sorted(_FLAGS & set(flags)))
+    name = _first(r'^(?:model name|Model|cpu model)\s*:\s*(.+)$', info)
+    cores = min([o for o in (affinity, quota) if o], default=None)
+    return dict(name=name, logical=logical, affinity=affinity, quota=quota, cores=cores, governor=governor or None,
+        flags=sorted(_FLAGS & set(flags)))
 
 # %% ../../nbs/core/04a_host.ipynb #c021
 def _gb(n:float|None)->float|None: return None if n is None else round(n/GB, 3)
@@ -92,9 +94,9 @@ def _memory(root:str)->dict[str, Any]:
     info, (limit, group) = _read(f'{root}/proc/meminfo'), _memory_limit(root)
     def known(name): return _gb(_kb(name, info)) if re.search(rf'^{name}:', info, re.M) else None
     held = (_read(f'{group}/memory.current') or _read(f'{group}/memory.usage_in_bytes')).strip() if group else ''
-    return dict(total_gb=known('MemTotal'), available_gb=known('MemAvailable'), swap_gb=known('SwapTotal'),
-        swap_free_gb=known('SwapFree'), limit_gb=_gb(limit), limit_used_gb=_gb(int(held)) if held.isdigit() else None,
-        oom_kills=_oom_kills(root))
+    names = dict(total_gb='MemTotal', available_gb='MemAvailable', swap_gb='SwapTotal', swap_free_gb='SwapFree')
+    used = _gb(int(held)) if held.isdigit() else None
+    return {k: known(v) for k, v in names.items()} | dict(limit_gb=_gb(limit), limit_used_gb=used, oom_kills=_oom_kills(root))
 
 # %% ../../nbs/core/04a_host.ipynb #c024
 _LIMITS = dict(nofile='Max open files', memlock='Max locked memory', nproc='Max processes', stack='Max stack size')
@@ -103,9 +105,9 @@ def _limits(root:str)->dict[str, Any]:
     "Resource limits: [soft, hard], None in it for unlimited; `pids`, the most processes that the control group allows."
     text = _read(f'{root}/proc/self/limits')
     pairs = {k: re.search(rf'^{title}\s+(\S+)\s+(\S+)', text, re.M) for k, title in _LIMITS.items()}
-    out:dict[str, Any] = {k: m and [int(o) if o.isdigit() else None for o in m.groups()] for k, m in pairs.items()}
+    out = {k: m and [int(o) if o.isdigit() else None for o in m.groups()] for k, m in pairs.items()}
     pids = [int(t) for g in _groups('pids', root) if (t := _read(f'{g}/pids.max').strip()).isdigit()]
-    return dict(out, pids=min(pids, default=None))
+    return {**out, 'pids': min(pids, default=None)}
 
 # %% ../../nbs/core/04a_host.ipynb #c027
 def _space(path:str)->dict[str, Any]|None:
@@ -142,10 +144,9 @@ def _load(root:str)->dict[str, Any]:
     load = [_float(o) for o in _read(f'{root}/proc/loadavg').split()[:3]]
     line = _first(r'^cpu +([\d ]+)$', _read(f'{root}/proc/stat'))
     ticks = [int(o) for o in line.split()] if line else []
-    known = len(ticks) >= 8
-    return dict(load1=load[0] if load else None, load15=load[2] if len(load) == 3 else None,
-        ticks=sum(ticks[:8]) if known else None, idle=ticks[3] + ticks[4] if known else None,
-        steal=ticks[7] if known else None)
+    total, idle, steal = (sum(ticks[:8]), ticks[3] + ticks[4], ticks[7]) if len(ticks) >= 8 else (None, None, None)
+    one, _, fifteen = load if len(load) == 3 else (None, None, None)
+    return dict(load1=one, load15=fifteen, ticks=total, idle=idle, steal=steal)
 
 # %% ../../nbs/core/04a_host.ipynb #c033
 _VENDORS = {'0x10de': 'nvidia', '0x1002': 'amd', '0x8086': 'intel'}
@@ -213,7 +214,7 @@ def _environment(env:Mapping[str, str])->dict[str, str]:
     return {k: v for k, v in sorted(env.items()) if k.startswith(_STARTS) and not secret.search(k)}
 
 # %% ../../nbs/core/04a_host.ipynb #c044
-def _guarded(parts:Mapping[str, Callable[[], Any]])->dict[str, Any]:
+def _guarded(parts:Mapping[str, Callable])->dict[str, Any]:
     "The value of each of `parts`; None for one that raises."
     out = {}
     for name, fn in parts.items():
@@ -221,14 +222,14 @@ def _guarded(parts:Mapping[str, Callable[[], Any]])->dict[str, Any]:
         except Exception: out[name] = None # what is unknown is None, whatever the reason
     return out
 
-# %% ../../nbs/core/04a_host.ipynb #c045
+# %% ../../nbs/core/04a_host.ipynb #c046
 def host_facts(
     root:str='', # Where `/proc`, `/sys`, `/dev` and `/etc` are; another machine's copy in tests
     env:Mapping[str, str]|None=None, # The environment; this process's by default
 )->dict[str, Any]: # Plain data; None for what isn't known
     "What this machine is and what limits a process on it."
     env = os.environ if env is None else env
-    return _guarded(dict(
+    return _guarded(dict( # in the order in which one asks
         os=lambda: _os(root), context=lambda: _context(root, env), cpu=lambda: _processor(root),
         memory=lambda: _memory(root), shm=lambda: _space(f'{root}/dev/shm'), limits=lambda: _limits(root),
         disks=lambda: _disks(root, env), pressure=lambda: _pressure(root), load=lambda: _load(root),
@@ -241,7 +242,7 @@ def _user(root:str)->dict[str, Any]:
     names = {int(g): name for name, g in re.findall(r'^([^:\n]+):[^:\n]*:(\d+):', _read(f'{root}/etc/group'), re.M)}
     return dict(uid=os.getuid() if hasattr(os, 'getuid') else None, groups=sorted(names.get(g, str(g)) for g in ids))
 
-# %% ../../nbs/core/04a_host.ipynb #c053
+# %% ../../nbs/core/04a_host.ipynb #c054
 def _shebang(path:str|None)->str|None:
     "The interpreter that the script `path` names, or None."
     if not path: return None
@@ -258,7 +259,7 @@ def _which(env:Mapping[str, str])->dict[str, Any]:
     found = {o: shutil.which(o, path=env.get('PATH', '')) for o in names}
     return {k.replace('-', '_'): v for k, v in found.items()} | dict(pip_python=_shebang(found['pip']))
 
-# %% ../../nbs/core/04a_host.ipynb #c055
+# %% ../../nbs/core/04a_host.ipynb #c056
 def _kernels(root:str, env:Mapping[str, str], prefix:str)->list[dict[str, Any]]:
     "The Jupyter kernels for Python, and the interpreter that each starts."
     import json
@@ -273,7 +274,7 @@ def _kernels(root:str, env:Mapping[str, str], prefix:str)->list[dict[str, Any]]:
             out.append(dict(name=os.path.basename(os.path.dirname(path)), python=str(argv[0])))
     return out
 
-# %% ../../nbs/core/04a_host.ipynb #c058
+# %% ../../nbs/core/04a_host.ipynb #c059
 _PACKAGES = '''torch torchvision torchaudio triton numpy pandas ipykernel jax tensorflow transformers accelerate
 deepspeed flash-attn nvidia-ml-py nvidia-cudnn-cu12 nvidia-nccl-cu12 nvidia-cudnn-cu13 nvidia-nccl-cu13 bitsandbytes
 xformers pillow mlkit-nb'''.split()
@@ -297,7 +298,7 @@ def _torch()->dict[str, Any]|None:
     return dict(version=said('__version__'), cuda=said('cuda'), hip=said('hip'), xpu=said('xpu'),
         imported='torch' in sys.modules)
 
-# %% ../../nbs/core/04a_host.ipynb #c060
+# %% ../../nbs/core/04a_host.ipynb #c062
 def software_facts(
     root:str='', # Where `/usr` and the home folders are
     env:Mapping[str, str]|None=None, # The environment; this process's by default
@@ -305,7 +306,8 @@ def software_facts(
     "Which Python this is, which others a shell or a notebook would start, and how torch was built."
     env = os.environ if env is None else env
     conda = os.path.isdir(os.path.join(sys.prefix, 'conda-meta'))
-    return dict(python='.'.join(map(str, sys.version_info[:3])), executable=sys.executable, prefix=sys.prefix,
-        kind='conda' if conda else 'venv' if sys.prefix != sys.base_prefix else 'system', kernel='ipykernel' in sys.modules,
-        **_guarded(dict(which=lambda: _which(env), kernels=lambda: _kernels(root, env, sys.prefix), packages=_versions,
-            torch=_torch)))
+    kind = 'conda' if conda else 'venv' if sys.prefix != sys.base_prefix else 'system'
+    this = dict(python='.'.join(map(str, sys.version_info[:3])), executable=sys.executable, prefix=sys.prefix, kind=kind)
+    def kernels(): return _kernels(root, env, sys.prefix)
+    found = _guarded(dict(which=lambda: _which(env), kernels=kernels, packages=_versions, torch=_torch))
+    return dict(this, kernel='ipykernel' in sys.modules, **found)

@@ -62,8 +62,9 @@ _NUMBERS = dict(
     clock_mhz=(1, 'ClockInfo', 1), clock_max_mhz=(1, 'MaxClockInfo', 1), # 1 is the clock of the multiprocessors
     memory_clock_mhz=(1, 'ClockInfo', 2), memory_clock_max_mhz=(1, 'MaxClockInfo', 2)) # and 2 the memory's
 _COUNTS = dict(
-    pcie_gen=('CurrPcieLinkGeneration',), pcie_gen_max=('MaxPcieLinkGeneration',), pcie_width=('CurrPcieLinkWidth',),
-    pcie_width_max=('MaxPcieLinkWidth',), ecc_uncorrected=('TotalEccErrors', 1, 0)) # since the driver was loaded
+    pcie_gen=('CurrPcieLinkGeneration',), pcie_gen_max=('MaxPcieLinkGeneration',),
+    pcie_width=('CurrPcieLinkWidth',), pcie_width_max=('MaxPcieLinkWidth',), # lanes
+    ecc_uncorrected=('TotalEccErrors', 1, 0)) # since the driver was loaded
 
 def _numbers(ask:_Asker)->dict[str, Any]:
     "What the tables ask for."
@@ -259,7 +260,7 @@ _XML_COUNTS = dict(
     pcie_gen=f'{_LINK}/pcie_gen/current_link_gen', pcie_gen_max=f'{_LINK}/pcie_gen/max_link_gen', # at rest it is low
     pcie_width=f'{_LINK}/link_widths/current_link_width', pcie_width_max=f'{_LINK}/link_widths/max_link_width')
 _XML_BOOLS = dict(
-    ecc=('ecc_mode/current_ecc',), mig=('mig_mode/current_mig',), persistence=('persistence_mode',),
+    ecc=('ecc_mode/current_ecc',), mig=('mig_mode/current_mig',), persistence=('persistence_mode',), # modes
     remapped_pending=('remapped_rows/remapped_row_pending',), remapped_failure=('remapped_rows/remapped_row_failure',),
     retired_pending=('retired_pages/pending_retirement', 'retired_pages/pending_blacklist')) # the second until 440
 
