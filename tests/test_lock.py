@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.compute.claims import Board, alone, entries, settle
+from mlkit.compute.accounts import entries, settle
+from mlkit.compute.claims import Board, alone
 from mlkit.compute.fitting import key
 from mlkit.compute.lock import LockTimeout, lock
 from mlkit.core.devices import Process, Scripted
@@ -67,7 +68,7 @@ def test_a_hundred_processes_and_four_devices(host, capfd):
     "Nobody shares a device, nobody starves, though a quarter are shot while they hold one and some while they wait."
     pids = {fork(lambda n=n: worker(host, n, 1 + (n % 10 == 3) + 2*(n % 25 == 7))): n for n in range(100)}
     rng, victims = random.Random(0), {}
-    queued = lambda: Board().notes('wait')
+    def queued(): return Board().notes('wait')
     wait_for(lambda: len(queued()) > 20)
     for note in rng.sample(queued(), 8):
         if (n := pids.get(note.body['pid'])) and n % 4 and not (host/f'granted-{n}').exists():
@@ -93,7 +94,7 @@ def test_a_dead_holders_device_is_granted(host, capsys):
             time.sleep(60)
     def take():
         with lock(4): (host/'taken').write_text(repr(time.time()))
-    for n in range(5):
+    for _ in range(5):
         holder = fork(hold)
         wait_for((host/'held').exists)
         waiter = fork(take)
@@ -502,7 +503,7 @@ def test_runs_are_noted(host, monkeypatch):
     assert sum(seen.values()) == pytest.approx(2*total)
 
 def test_who_dies_between_the_line_and_the_note_is_counted_once(host):
-    from mlkit.compute.claims import as_entry, enter
+    from mlkit.compute.accounts import as_entry, enter
     def f():
         held = lock(1)
         enter(Board(), as_entry(held._note, time.time(), 'released'))

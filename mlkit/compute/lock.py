@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .claims import BEAT, Board, Note, Written, alone, ancestors, as_entry, enter, named_folder, post, settle
+from .accounts import BEAT, as_entry, enter, settle
+from .claims import Board, Note, Written, alone, ancestors, named_folder, post
 from .fitting import Request, Room, as_request, asked, check_possible, key, leasable, parts, pick, slots, strangers, turn
 from ..core.devices import Device, Provider, provider as find_provider
 from ..core.display import show_age, show_duration, show_number, show_value
@@ -25,7 +26,7 @@ from ..core.hardware import cpu
 from ..core.secrets import mask_argv
 from ..track.run import say
 
-# %% ../../nbs/compute/25_lock.ipynb #c009
+# %% ../../nbs/compute/25_lock.ipynb #c011
 def engine(
     env:Mapping[str, str]|None=None, # The environment; this process's by default
     root:str='', # Where the file system begins
@@ -37,7 +38,7 @@ def engine(
     if env.get('KUBERNETES_SERVICE_HOST'): return 'Kubernetes'
     return 'Docker' if os.path.exists(f'{root}/.dockerenv') else ''
 
-# %% ../../nbs/compute/25_lock.ipynb #c012
+# %% ../../nbs/compute/25_lock.ipynb #c014
 def visible(
     devices:Sequence[Device], # Those of this host
     env:Mapping[str, str]|None=None, # The environment; this process's by default
@@ -52,7 +53,7 @@ def visible(
         out += hit
     return out
 
-# %% ../../nbs/compute/25_lock.ipynb #c015
+# %% ../../nbs/compute/25_lock.ipynb #c017
 def cuda_started()->str: # '' where it hasn't
     "What shows that this process has started CUDA, so that it can't be moved to another device."
     cuda = getattr(sys.modules.get('torch'), 'cuda', None)
@@ -62,25 +63,27 @@ def cuda_started()->str: # '' where it hasn't
             if os.readlink(f'/proc/self/fd/{fd}').startswith('/dev/nvidia-uvm'): return '/dev/nvidia-uvm is open'
     return ''
 
-# %% ../../nbs/compute/25_lock.ipynb #c018
+# %% ../../nbs/compute/25_lock.ipynb #c020
 def _run_id()->str|None:
     "The tracker's current run, if this process has one; imports nothing."
     session = sys.modules.get('mlkit.track.session')
     run = session.current() if session else None
     return run.id if run else None
 
+# %% ../../nbs/compute/25_lock.ipynb #c021
 def _command()->str:
     "What this process runs, as the others shall see it."
     if 'ipykernel' in sys.modules: return Path(os.environ.get('JPY_SESSION_NAME') or 'notebook').name
     argv = [Path(sys.argv[0]).name or 'python', *sys.argv[1:]] if sys.argv else ['python']
     return ' '.join(mask_argv(argv))[:200]
 
+# %% ../../nbs/compute/25_lock.ipynb #c023
 def _body(want:Request, hours:float|None, purpose:str|None)->dict[str, Any]:
     now = time.time()
     return dict(want={k: v for k, v in vars(want).items() if v is not None}, cpus=want.cpus, since=now,
         until=now + 3600*hours if hours else None, command=_command(), purpose=purpose, run=_run_id())
 
-# %% ../../nbs/compute/25_lock.ipynb #c019
+# %% ../../nbs/compute/25_lock.ipynb #c024
 def _environment(devices:Sequence[Device], cpus:int, id:str)->dict[str, str]:
     "The variables by which a program sees only `devices`."
     env = {'MLKIT_LEASE': id}
@@ -91,11 +94,12 @@ def _environment(devices:Sequence[Device], cpus:int, id:str)->dict[str, str]:
     if cpus and 'OMP_NUM_THREADS' not in os.environ: env['OMP_NUM_THREADS'] = str(cpus)
     return env
 
-# %% ../../nbs/compute/25_lock.ipynb #c022
+# %% ../../nbs/compute/25_lock.ipynb #c028
 class _Bound:
     "The devices that this process could see when it started CUDA."
     keys:tuple[str, ...] = ()
 
+# %% ../../nbs/compute/25_lock.ipynb #c030
 class Lock:
     "A lease on devices of this host, until `release`, the end of the `with` block, or the end of the process."
     def __init__(self,
@@ -153,7 +157,7 @@ class Lock:
         what = ', '.join(f'GPU {d.index} ({show_value(d.name)})' for d in self.devices) or 'CPU slots'
         return f"<Lock {what}: {self.why or ('held' if self.held else 'released')}>"
 
-# %% ../../nbs/compute/25_lock.ipynb #c023
+# %% ../../nbs/compute/25_lock.ipynb #c032
 def _note_run(note:Written)->bool: # Whether there was anything new
     "Write down which run begins or ends under the lease `note`, and when."
     session = sys.modules.get('mlkit.track.session')
@@ -167,7 +171,7 @@ def _note_run(note:Written)->bool: # Whether there was anything new
     del marks[1:-400]                                       # a note has a largest size
     return new
 
-# %% ../../nbs/compute/25_lock.ipynb #c024
+# %% ../../nbs/compute/25_lock.ipynb #c034
 def _live(over:Any, note:Written)->None:
     "Give signs of life for the lease `note` until the event `over`."
     import signal
@@ -179,10 +183,11 @@ def _live(over:Any, note:Written)->None:
             note.update()
             last = time.monotonic()
 
-# %% ../../nbs/compute/25_lock.ipynb #c026
+# %% ../../nbs/compute/25_lock.ipynb #c036
 class LockTimeout(TimeoutError):
     "The devices could not be had in time; the message names who holds what."
 
+# %% ../../nbs/compute/25_lock.ipynb #c038
 def describe(
     note:Note, # A lease
     devices:Sequence[Device]=(), # To call devices by their index
@@ -197,7 +202,7 @@ def describe(
     if job := note.body.get('purpose') or note.body.get('command'): text += f", {show_value(job, 40)}"
     return text + (time.strftime(', until %H:%M', time.localtime(until)) if until else '')
 
-# %% ../../nbs/compute/25_lock.ipynb #c028
+# %% ../../nbs/compute/25_lock.ipynb #c040
 def _stranger(d:Device, p:Any)->str:
     return f"GPU {d.index}: process {p.pid} ({show_value(p.name) or '?'}) of {show_value(p.user) or '?'}, without a lock"
 
@@ -206,11 +211,17 @@ def _obstacles(devices:Sequence[Device], held:Sequence[Note])->str:
     said = [describe(o, devices) for o in held] + [_stranger(d, p) for d in devices for p in strangers(d, held)]
     return '; '.join(said)
 
+# %% ../../nbs/compute/25_lock.ipynb #c041
 def _place(n:int)->str:
     "The place `n` as people say it."
     return {1: 'first', 2: 'second', 3: 'third'}.get(n, f'number {n}') + ' in the queue'
 
-# %% ../../nbs/compute/25_lock.ipynb #c030
+# %% ../../nbs/compute/25_lock.ipynb #c044
+def _as_parts(got:Sequence[Device], want:Request)->list[dict[str, Any]]:
+    "What a lease says of the devices `got`."
+    return [dict(key=key(d), index=d.index, name=d.name, **dict(zip(('share', 'memory_gb'), want.part(d)))) for d in got]
+
+# %% ../../nbs/compute/25_lock.ipynb #c047
 @dataclass
 class _Wait:
     "A program in the queue."
@@ -242,13 +253,10 @@ class _Wait:
             before = [o for o in map(asked, ahead) if o]
             got = turn(self.want, before, self.devices, held, self.cores)
             if got is None: return self._queue(held) if queue else None
-            body = {**self.body, 'devices': self._parts(got), 'since': time.time()}
+            body = {**self.body, 'devices': _as_parts(got, self.want), 'since': time.time()}
             self.lease = post(self.board, 'held', body, self.inherit)
             self.leave()
             return got
-
-    def _parts(self, got:list[Device])->list[dict[str, Any]]:
-        return [dict(key=key(d), index=d.index, name=d.name, **dict(zip(('share', 'memory_gb'), self.want.part(d)))) for d in got]
 
     def _queue(self, held:list[Note])->None:
         if not self.ticket: self.ticket = post(self.board, 'wait', self.body)
@@ -270,7 +278,7 @@ class _Wait:
             if o: o.remove()
         self.ticket = None
 
-# %% ../../nbs/compute/25_lock.ipynb #c031
+# %% ../../nbs/compute/25_lock.ipynb #c049
 def _granted(w:_Wait, timeout:float|None)->list[Device]:
     "Wait until `w` is served; raises `LockTimeout`."
     end = time.monotonic() + (1e9 if timeout is None else timeout)
@@ -283,7 +291,7 @@ def _granted(w:_Wait, timeout:float|None)->list[Device]:
     within = f' within {show_duration(timeout)}' if timeout else ''
     raise LockTimeout('; '.join(filter(None, [f'{w.want}: not free{within}', *said])))
 
-# %% ../../nbs/compute/25_lock.ipynb #c033
+# %% ../../nbs/compute/25_lock.ipynb #c051
 def _outer(board:Board)->Note|None:
     "The living lease under which this process runs, or None."
     id = os.environ.get('MLKIT_LEASE')
@@ -291,6 +299,7 @@ def _outer(board:Board)->Note|None:
     line = set(ancestors(os.getpid()))
     return next((o for o in board.notes('held') if o.id == id and o.body.get('pid') in line), None)
 
+# %% ../../nbs/compute/25_lock.ipynb #c052
 def _within(outer:Note, want:Request, devices:Sequence[Device])->Lock:
     "The devices of the lease `outer`, if they are what is wanted."
     mine = {p.key: Room(p.share, p.memory_gb) for p in parts(outer)}
@@ -300,13 +309,14 @@ def _within(outer:Note, want:Request, devices:Sequence[Device])->Lock:
         raise ValueError(f'{want}: this program runs under a lease already ({has}); ask for all at once, in the outer one')
     return Lock(got, env=_environment(got, want.cpus, outer.id), why='within the lease of its parent')
 
-# %% ../../nbs/compute/25_lock.ipynb #c034
+# %% ../../nbs/compute/25_lock.ipynb #c054
 def _of_engine(who:str, want:Request, devices:Sequence[Device])->Lock:
     "What the engine `who` has assigned."
     if len(devices) < want.count: raise ValueError(f'{want}: {who} has assigned {len(devices)}; ask it for more')
     say(f"{who} has assigned {', '.join(f'GPU {d.index}' for d in devices) or 'no GPU'}: no lock is taken")
     return Lock(list(devices) if want.count else [], why=f'assigned by {who}')
 
+# %% ../../nbs/compute/25_lock.ipynb #c056
 def _movable(want:Request)->Request:
     "`want` for a process that may have started CUDA; `RuntimeError` when it comes too late."
     why = cuda_started() if want.count else ''
@@ -315,7 +325,7 @@ def _movable(want:Request)->Request:
     raise RuntimeError(f'This process uses CUDA already ({why}) and can no longer be moved to another device. '
         'Take the lock before the first use of a GPU; in a notebook, restart the kernel first')
 
-# %% ../../nbs/compute/25_lock.ipynb #c036
+# %% ../../nbs/compute/25_lock.ipynb #c059
 def lock(
     gpus:int|Sequence[int|str]|None=None, # How many (1 by default), or which, by index or UUID
     memory_gb:float|None=None, # GB (2**30 bytes) on each device; without `share`, others may have the rest
