@@ -152,7 +152,7 @@ def _plot(c:'Comparison', ax:Any=None)->Chart:
     from matplotlib.figure import Figure
     fig = ax.figure if ax is not None else Figure(figsize=(8.4, 4), layout='constrained')
     ax = ax if ax is not None else fig.subplots()
-    x = [10**(-2 + 2*i/200) for i in range(201)]
+    x = [.03**(1 - i/200) for i in range(201)]
     top = 2.5*max([c.own.per_gpu_hour(.3), *(r.usd for r in c.rates.values())])
     ax.plot([100*u for u in x], [c.own.per_gpu_hour(u) for u in x], color='#2b7de0', lw=2, label='own')
     for (k, b), style in zip(c.breakevens.items(), ['-', '--', ':', '-.']*len(c.rates)):
@@ -161,8 +161,11 @@ def _plot(c:'Comparison', ax:Any=None)->Chart:
         ax.plot([100*b.used], [b.rate], 'o', color='#c07a00')
         ax.annotate(f'{b.used:.0%} ', (100*b.used, b.rate), ha='right', va='top', fontsize=9)
     if c.used: ax.axvline(100*c.used, color='#2e9e5b', lw=1.6, ls=(0, (4, 2)), label=f'recorded use ({c.used:.0%})')
-    ax.set(xscale='log', xlim=(1, 100), ylim=(0, top), xlabel='share of all hours in use, %', ylabel='USD per GPU-hour')
-    ax.set_xticks([1, 3, 10, 30, 100], ['1', '3', '10', '30', '100'])
+    ages = '; '.join(dict.fromkeys(r.age or r.origin for r in c.rates.values()))
+    ax.set(xscale='log', xlim=(3, 100), ylim=(0, top), xlabel=f'share of all hours in use, %\n{show_value(ages, 90)}')
+    ax.set_ylabel('USD per GPU-hour')
+    ax.set_xticks([3, 5, 10, 20, 50, 100], ['3', '5', '10', '20', '50', '100'])
+    ax.minorticks_off()
     ax.set_title(show_value(c.title or 'Own or rent').replace('$', r'\$'), loc='left', fontsize=11, fontweight='bold')
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False, fontsize=9)
@@ -253,8 +256,10 @@ _SERVER = Own(60_000, watts=4000, watts_idle=800, pue=1.2, admin_hours=20, gpus=
 _NODE = Own(280_000, years=4, watts=10_200, watts_idle=2500, pue=1.3, admin_hours=10, hosting=1500, gpus=8, gpu='H100 SXM',
     sources=dict.fromkeys('purchase years watts watts_idle pue admin_hours hosting gpus'.split(), _GUESS))
 
-scenarios = dict(
-    hobbyist=Scenario('hobbyist', 'a PC with 2 Ampere GPUs for development; train on the same PC, or in the cloud',
-        _PC, .20, 'assumed, no date: the list has no RTX 3090'),
-    startup=Scenario('startup', 'a workstation for each scientist, a shared server or the cloud for training', _SERVER),
-    company=Scenario('larger company', 'stronger machines for scientists, the cloud with proper provisioning', _NODE))
+_TEXTS = dict(hobbyist='a PC with 2 Ampere GPUs for development; train on the same PC, or in the cloud',
+    startup='a workstation for each scientist, a shared server or the cloud for training',
+    company='stronger machines for the scientists, and the cloud with proper provisioning')
+_RENT = 'assumed, no date: the list has no RTX 3090'
+
+scenarios = dict(hobbyist=Scenario('hobbyist', _TEXTS['hobbyist'], _PC, .20, _RENT),
+    startup=Scenario('startup', _TEXTS['startup'], _SERVER), company=Scenario('larger company', _TEXTS['company'], _NODE))
