@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'CHECKS', 'FACTS', 'OWN', 'WATCHED', 'Result', 'ok', 'na', 'warn', 'fail', 'Check', 'Fact', 'check', 'fact',
-           'Missing', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Findings', 'Report',
+           'Missing', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Findings', 'Data', 'Report',
            'load_report', 'doctor', 'past_machine']
 
 # %% ../../nbs/compute/21_doctor.ipynb #c002
@@ -26,8 +26,7 @@ from ..core.display import COLOURS, show_age, show_duration, show_value
 from ..core.files import dump_json, load_json, write_atomic
 from ..core.values import jsonable
 
-if TYPE_CHECKING:
-    import pandas as pd
+if TYPE_CHECKING: import pandas as pd # chkstyle: ignore
 
 # %% ../../nbs/compute/21_doctor.ipynb #c007
 STATUS = dict(ok='✓', warn='!', fail='✗', na='-', crash='☠') # and the mark that stands for it
@@ -440,6 +439,22 @@ class Findings(Sequence[Result]):
         "2 with a failure, 1 with a warning or a broken check, else 0."
         return 2 if self.fails else 1 if any(r.status in ('warn', 'crash') for r in self.results) else 0
 
+# %% ../../nbs/compute/21_doctor.ipynb #c053
+def _names(report:Findings)->dict[str, str]:
+    "Names to strip from `report`, and what stands for them."
+    import getpass
+    try: user = getpass.getuser()
+    except (KeyError, OSError, ImportError): user = ''
+    named = (report.host, 'HOST'), (_hostname(), 'HOST'), (user, 'USER')
+    return {o: sub for o, sub in named if len(o) > 2 and o not in ('root', 'localhost')}
+
+def _hostname()->str:
+    import socket
+    return socket.gethostname()
+
+# %% ../../nbs/compute/21_doctor.ipynb #c055
+class Data(Findings):
+    "Results as data."
     @property
     def df(self)->'pd.DataFrame':
         "The results as a DataFrame."
@@ -451,9 +466,6 @@ class Findings(Sequence[Result]):
         return dict(version=1, host=self.host, time=self.time, exit=self.exit_code,
             results=[asdict(r) for r in self.results], facts=jsonable(self.facts))
 
-# %% ../../nbs/compute/21_doctor.ipynb #c053
-class Report(Findings):
-    "What the doctor found."
     def json(self,
         strip_pii:bool=True, # Without names of hosts and users, home folders, addresses and serial numbers
     )->str:
@@ -461,6 +473,9 @@ class Report(Findings):
         d = self.to_dict()
         return dump_json(_stripped(d, _names(self)) if strip_pii else d, indent=1)
 
+# %% ../../nbs/compute/21_doctor.ipynb #c058
+class Report(Data):
+    "What the doctor found."
     def diff(self,
         other:'Report|None'=None, # The one before; the last good one of this host by default
     )->Diff:
@@ -489,19 +504,7 @@ class Report(Findings):
     def __repr__(self)->str: return self.text()
     def _repr_html_(self)->str: return _html(self)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c054
-def _names(report:Report)->dict[str, str]:
-    "Names to strip from `report`, and what stands for them."
-    import getpass
-    try: user = getpass.getuser()
-    except (KeyError, OSError, ImportError): user = ''
-    named = (report.host, 'HOST'), (_hostname(), 'HOST'), (user, 'USER')
-    return {o: sub for o, sub in named if len(o) > 2 and o not in ('root', 'localhost')}
-
-def _hostname()->str:
-    import socket
-    return socket.gethostname()
-
+# %% ../../nbs/compute/21_doctor.ipynb #c059
 def _fix(report:Report, dry_run:bool)->list[str]:
     "See `Report.fix`."
     if not report.live and not dry_run: raise ValueError('This report is about a past run: its remedies are not for this machine now')
@@ -516,7 +519,7 @@ def _fix(report:Report, dry_run:bool)->list[str]:
     for r in byhand: print(f'by hand: {r.name}: {r.remedy}')
     return todo
 
-# %% ../../nbs/compute/21_doctor.ipynb #c061
+# %% ../../nbs/compute/21_doctor.ipynb #c066
 def _machine_file(host:str, store:str|Path|None)->Path:
     "Where the last good report of `host` is kept."
     return find_store(store)/'.machines'/f"{re.sub(r'[^A-Za-z0-9._-]', '_', host)[:100] or 'host'}.json"
@@ -542,7 +545,7 @@ def _keep(report:Report, store:str|Path|None)->None:
         write_atomic(path, report.json(strip_pii=False))
     except (OSError, ValueError, TypeError): pass # a store that can't be written to is no reason to keep the report from you
 
-# %% ../../nbs/compute/21_doctor.ipynb #c065
+# %% ../../nbs/compute/21_doctor.ipynb #c070
 def doctor(
     level:str='quick', # 'full' asks everything, which imports torch and takes some 15 s
     run:Any=None, # Examine the machine of this run as it was then: a run, its id or name
@@ -576,7 +579,7 @@ def _chosen(level:str, only:Iterable[str]|None)->list[Check]:
     full = level == 'full' or names is not None # who names a check wants it asked
     return [c for c in list(CHECKS.values()) if (full or c.level != 'full') and (names is None or names & {c.name, c.group})]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c066
+# %% ../../nbs/compute/21_doctor.ipynb #c071
 def past_machine(
     run:Any, # A run, its id or name
     store:str|Path|None=None, # Where the runs are
