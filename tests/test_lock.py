@@ -194,7 +194,7 @@ def test_cpu_slots(host):
 def test_the_timeout_names_who_holds_what(host):
     with lock([0], purpose='pretraining', hours=2, env=False):
         with pytest.raises(LockTimeout, match=r'GPU 0: \w+, for .*pretraining, until \d\d:\d\d'): lock([0], timeout=.1, env=False)
-        with pytest.raises(LockTimeout, match='not free within 100 ms'): lock([0], timeout=.1, env=False)
+        with pytest.raises(LockTimeout, match='not to be had within 100 ms: GPU 0'): lock([0], timeout=.1, env=False)
     with lock([0], wait=False): pass
     assert not Board().notes('wait'), 'who gave up stands in the queue'
 

@@ -13,7 +13,7 @@ parameters are the arguments, its keyword-only parameters the options, its comme
 import sys
 from typing import Any
 
-# %% ../../nbs/cli/92_compute.ipynb #c006
+# %% ../../nbs/cli/92_compute.ipynb #c007
 def doctor(
     *only:str, # Names of checks or groups; all by default
     full:bool=False, # Everything: imports torch, computes, measures; some 15 s
@@ -30,13 +30,13 @@ def doctor(
     if fix: _mend(report)
     return report.exit_code
 
-# %% ../../nbs/cli/92_compute.ipynb #c008
+# %% ../../nbs/cli/92_compute.ipynb #c009
 def _mend(report:Any)->None:
     "Print what `report` would run; run it after a yes."
     if not report.fix(dry_run=True) or not sys.stdin.isatty(): return
     if input('run these commands? [y/N] ').strip().lower() in ('y', 'yes'): report.fix(dry_run=False)
 
-# %% ../../nbs/cli/92_compute.ipynb #c011
+# %% ../../nbs/cli/92_compute.ipynb #c012
 def gpus(
     *,
     watch:bool=False, # Show it again every two seconds, until Ctrl-C
@@ -49,7 +49,7 @@ def gpus(
         time.sleep(2)
         _show_gpus(json, watch)
 
-# %% ../../nbs/cli/92_compute.ipynb #c012
+# %% ../../nbs/cli/92_compute.ipynb #c013
 def _show_gpus(as_json:bool, clear:bool)->None:
     "Print the table once, at the top of a terminal when it is to stay there."
     from mlkit.compute.occupancy import gpus
@@ -59,7 +59,7 @@ def _show_gpus(as_json:bool, clear:bool)->None:
     if clear and sys.stdout.isatty(): print('\x1b[H\x1b[2J', end='')
     print(dump_json(jsonable(found.json()), indent=None if clear else 1) if as_json else found, flush=True)
 
-# %% ../../nbs/cli/92_compute.ipynb #c015
+# %% ../../nbs/cli/92_compute.ipynb #c016
 def lock(
     *command:str, # A program and its arguments, after `--`
     gpus:int|None=None, # How many; 1 by default
@@ -79,7 +79,7 @@ def lock(
     held = lock(_which(gpus, devices), memory_gb, share, cpus, timeout, wait, hours, purpose or _words(command))
     with held: return run(command)
 
-# %% ../../nbs/cli/92_compute.ipynb #c016
+# %% ../../nbs/cli/92_compute.ipynb #c017
 def _which(count:int|None, names:str|None)->Any:
     "How many devices or which; `ValueError` when both are said and don't agree."
     if not names: return count
@@ -92,24 +92,25 @@ def _words(command:tuple[str, ...])->str:
     from mlkit.core.secrets import mask_argv
     return ' '.join(mask_argv(list(command)))[:200]
 
-# %% ../../nbs/cli/92_compute.ipynb #c023
+# %% ../../nbs/cli/92_compute.ipynb #c024
 def cost(
     project:str|None=None, # Only the runs of this project
     *,
     where:str|None=None, # A condition such as "lr < 0.05 and acc > 0.9"
-    rate:float|None=None, # Dollars for an hour of one device, instead of the dated prices
+    rate:float|None=None, # USD for a GPU-hour, instead of the dated prices
+    spot:bool=False, # Prices of instances that may be taken away
     archived:bool=False, # Archived runs too
     json:bool=False, # JSON instead of a table
     store:str|None=None, # The store's folder
 )->None:
     "Price the runs from their measured hours and devices."
-    from mlkit.compute.cost import cost # pyright: ignore[reportMissingImports,reportAttributeAccessIssue]
+    from mlkit.compute.cost import cost
     from mlkit.core.files import dump_json
     from mlkit.core.values import jsonable
     from mlkit.track.store import runs
     found = runs(project, store, archived)
-    bill = cost(found.where(where) if where else found, **({} if rate is None else dict(rate=rate)))
+    bill = cost(found.where(where) if where else found, rate=rate, spot=spot)
     print(dump_json(jsonable(bill.df.to_dict('records')), indent=1) if json else bill)
 
-# %% ../../nbs/cli/92_compute.ipynb #c025
+# %% ../../nbs/cli/92_compute.ipynb #c026
 COMMANDS = [doctor, gpus, lock, cost]

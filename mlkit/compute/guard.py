@@ -58,7 +58,7 @@ def _from_terminal(info:signal.struct_siginfo)->bool:
     "Whether everybody in the foreground has got this signal."
     return info.si_code > 0 and info.si_signo in (signal.SIGINT, signal.SIGQUIT)
 
-# %% ../../nbs/compute/25b_guard.ipynb #c016
+# %% ../../nbs/compute/25b_guard.ipynb #c017
 def _attend(pid:int, lost:bool=False)->int:
     "Wait for the child `pid`, pass signals on to it, and return its exit status; with `lost`, shoot all when the parent dies."
     while True:
@@ -70,7 +70,7 @@ def _attend(pid:int, lost:bool=False)->int:
             with suppress(ProcessLookupError): os.kill(pid, info.si_signo)
         if (code := _ended(pid, lost)) is not None: return code
 
-# %% ../../nbs/compute/25b_guard.ipynb #c017
+# %% ../../nbs/compute/25b_guard.ipynb #c019
 def _ended(pid:int, orphans:bool)->int|None:
     "The exit status of the child `pid` as a shell gives it, or None while it lives; inherited `orphans` are buried too."
     while True:
@@ -78,14 +78,14 @@ def _ended(pid:int, orphans:bool)->int|None:
         if not done: return None
         if done == pid: return status_code(os.waitstatus_to_exitcode(status))
 
-# %% ../../nbs/compute/25b_guard.ipynb #c019
+# %% ../../nbs/compute/25b_guard.ipynb #c021
 def status_code(
     code:int, # Negative for a signal, as `subprocess` gives it
 )->int:
     "The exit status as a shell gives it: 128 and the signal's number for who was shot."
     return 128 - code if code < 0 else code
 
-# %% ../../nbs/compute/25b_guard.ipynb #c022
+# %% ../../nbs/compute/25b_guard.ipynb #c024
 def _execute(command:Sequence[str], mask:set, parent:int)->None:
     "Become `command`; never returns."
     _prctl(_PDEATHSIG, signal.SIGKILL)
@@ -96,7 +96,7 @@ def _execute(command:Sequence[str], mask:set, parent:int)->None:
         os.write(2, f'mlkit: {command[0]}: {e.strerror}\n'.encode())
         os._exit(127 if isinstance(e, FileNotFoundError) else 126)
 
-# %% ../../nbs/compute/25b_guard.ipynb #c024
+# %% ../../nbs/compute/25b_guard.ipynb #c026
 def _be_guard(command:Sequence[str], mask:set, parent:int)->None:
     "Run `command` below this process; never returns."
     _prctl(_PDEATHSIG, _LOST)
@@ -106,7 +106,7 @@ def _be_guard(command:Sequence[str], mask:set, parent:int)->None:
     if not (pid := os.fork()): _execute(command, mask, me)
     os._exit(_attend(pid, lost=True))
 
-# %% ../../nbs/compute/25b_guard.ipynb #c025
+# %% ../../nbs/compute/25b_guard.ipynb #c027
 def run(
     command:Sequence[str], # A program and its arguments
 )->int: # Its exit status, as a shell gives it

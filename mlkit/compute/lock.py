@@ -289,7 +289,7 @@ def _granted(w:_Wait, timeout:float|None)->list[Device]:
         w.pause(end)
     said = [_obstacles(w.devices, w.board.notes('held'))] + [f'{w.place - 1} ahead of you in the queue']*(w.place > 1)
     within = f' within {show_duration(timeout)}' if timeout else ''
-    raise LockTimeout('; '.join(filter(None, [f'{w.want}: not free{within}', *said])))
+    raise LockTimeout(f"{w.want} not to be had{within}: {'; '.join(filter(None, said)) or 'those before you come first'}")
 
 # %% ../../nbs/compute/25_lock.ipynb #c051
 def _outer(board:Board)->Note|None:

@@ -11,7 +11,7 @@ for no privilege, and change nothing."""
 
 # %% ../../nbs/compute/25a_occupancy.ipynb #c004
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,34 +82,53 @@ def _left(until:float|None, now:float)->str:
     if until is None: return ''
     return f'in {show_duration(until - now)}' if until > now else f'over for {show_age(until, now)}'
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c025
-def _device_table(rows:list[dict], now:float)->Table:
-    "Devices and who is on them."
-    def col(title, name, show=show_value, **kw): return Column(title, [o.get(name) for o in rows], [show(o.get(name)) for o in rows], **kw)
-    def unit(u): return lambda v: 'n.a.' if v is None else f'{v:.0f}{u}'
-    texts = [str(o['gpu']) if o['gpu'] is not None else '-' for o in rows]
-    device = [Column('gpu', [o['gpu'] for o in rows], _once(rows, texts), right=True), col('name', 'name', keep=2),
-        Column('memory GB', [o.get('used_gb') for o in rows], _once(rows, [_memory(o) for o in rows]), right=True, keep=3)]
-    def live(title, k, u, n):
-        shown = [unit(u)(o.get(k)) if o['gpu'] is not None else '' for o in rows]
-        return Column(title, [o.get(k) for o in rows], _once(rows, shown), right=True, keep=n)
-    state = Column('state', [o['state'] for o in rows], [_state(o) for o in rows], style=lambda t: _STATES.get(t.partition(' 0')[0], 'bad'))
-    who = [col('user', 'user'), col('pid', 'pid', lambda v: str(v or ''), keep=6, right=True), col('for', 'since', lambda v: show_age(v, now)),
-        col('what', 'job', keep=1), col('run', 'run', keep=8), col('ends', 'until', lambda v: _left(v, now), keep=5)]
-    device[1].texts = _once(rows, device[1].texts)
-    return Table([*device, live('busy', 'util', ' %', 4), live('temp', 'temp_c', ' °C', 7), state, *(c for c in who if any(c.texts))], empty='no GPU on this host')
-
 # %% ../../nbs/compute/25a_occupancy.ipynb #c026
-def _state(o:dict)->str: return f"shared {o['share']:.2g}" if o['state'] == 'shared' else o['state']
+def _col(rows:Sequence[dict], title:str, name:str, show:Callable[[Any], str]=show_value, **kw:Any)->Column:
+    "The field `name` of all rows."
+    return Column(title, [o.get(name) for o in rows], [show(o.get(name)) for o in rows], **kw)
+
+def _device_col(rows:Sequence[dict], title:str, name:str, show:Callable[[dict], str], **kw:Any)->Column:
+    "A field of the device, once for each."
+    return Column(title, [o.get(name) for o in rows], _once(rows, [show(o) for o in rows]), **kw)
+
+def _unit(name:str, unit:str)->Callable[[dict], str]:
+    "Writes the field `name` with its unit."
+    def show(o): return '' if o['gpu'] is None else 'n.a.' if o.get(name) is None else f'{o[name]:.0f}{unit}'
+    return show
 
 # %% ../../nbs/compute/25a_occupancy.ipynb #c029
-def _queue_table(rows:list[dict], now:float)->Table:
-    "Who waits for what."
-    def col(title, name, show=show_value, **kw): return Column(title, [o.get(name) for o in rows], [show(o.get(name)) for o in rows], **kw)
-    waits = col('for', 'since', lambda v: show_age(v, now))
-    return Table([col('queue', 'place'), col('wants', 'wants'), col('user', 'user'), waits, col('what', 'job', keep=1)])
+def _device_columns(rows:Sequence[dict])->list[Column]:
+    "What a device is and does."
+    return [_device_col(rows, 'gpu', 'gpu', lambda o: '-' if o['gpu'] is None else str(o['gpu']), right=True),
+        _device_col(rows, 'name', 'name', lambda o: show_value(o.get('name')), keep=2),
+        _device_col(rows, 'memory GB', 'used_gb', _memory, right=True, keep=3),
+        _device_col(rows, 'busy', 'util', _unit('util', ' %'), right=True, keep=4),
+        _device_col(rows, 'temp', 'temp_c', _unit('temp_c', ' °C'), right=True, keep=7)]
 
 # %% ../../nbs/compute/25a_occupancy.ipynb #c031
+def _who_columns(rows:Sequence[dict], now:float)->list[Column]:
+    "Who is on it, those columns only that say something."
+    found = [_col(rows, 'user', 'user'), _col(rows, 'pid', 'pid', lambda v: str(v or ''), keep=6, right=True),
+        _col(rows, 'for', 'since', lambda v: show_age(v, now)), _col(rows, 'what', 'job', keep=1),
+        _col(rows, 'run', 'run', keep=8), _col(rows, 'ends', 'until', lambda v: _left(v, now), keep=5)]
+    return [c for c in found if any(c.texts)]
+
+# %% ../../nbs/compute/25a_occupancy.ipynb #c032
+def _state(o:dict)->str: return f"shared {o['share']:.2g}" if o['state'] == 'shared' else o['state']
+
+def _device_table(rows:list[dict], now:float)->Table:
+    "Devices and who is on them."
+    def colour(text): return _STATES.get('shared' if text.startswith('shared') else text, 'bad')
+    state = Column('state', [o['state'] for o in rows], [_state(o) for o in rows], style=colour)
+    return Table([*_device_columns(rows), state, *_who_columns(rows, now)], empty='no GPU on this host')
+
+# %% ../../nbs/compute/25a_occupancy.ipynb #c034
+def _queue_table(rows:list[dict], now:float)->Table:
+    "Who waits for what."
+    place, wants, user = _col(rows, 'queue', 'place'), _col(rows, 'wants', 'wants'), _col(rows, 'user', 'user')
+    return Table([place, wants, user, _col(rows, 'for', 'since', lambda v: show_age(v, now)), _col(rows, 'what', 'job', keep=1)])
+
+# %% ../../nbs/compute/25a_occupancy.ipynb #c036
 @dataclass
 class Gpus:
     "The devices of a host, who holds them, who computes on them, and who waits."
@@ -153,7 +172,7 @@ class Gpus:
     def __repr__(self)->str: return '\n\n'.join(map(repr, self._tables()))
     def _repr_html_(self)->str: return ''.join(o.html() for o in self._tables())
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c032
+# %% ../../nbs/compute/25a_occupancy.ipynb #c037
 def gpus(
     provider:Provider|None=None, # Where devices come from; this machine's by default
     folder:str|Path|None=None, # Of the leases; the one that all users of this host share by default
@@ -164,7 +183,7 @@ def gpus(
     rows = [o for d in devices for o in _rows(d, held)] + _slot_rows(held)
     return Gpus(devices, rows, [_queue_row(i + 1, o) for i, o in enumerate(waiting)], found.error)
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c044
+# %% ../../nbs/compute/25a_occupancy.ipynb #c049
 def _spans(entry:dict[str, Any], now:float)->list[tuple[str|None, float, float]]: # Run, beginning, end
     "The stretches of a lease by the run that was going on."
     start, end = _number(entry.get('since')), _number(entry.get('end')) or now
@@ -175,7 +194,7 @@ def _spans(entry:dict[str, Any], now:float)->list[tuple[str|None, float, float]]
     stops = [t for t, _ in marks[1:]] + [end]
     return [(run, t, max(stop, t)) for (t, run), stop in zip(marks, stops)]
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c047
+# %% ../../nbs/compute/25a_occupancy.ipynb #c052
 def _ledger_rows(entry:dict[str, Any], now:float)->list[dict[str, Any]]:
     "A row for each device and run of a ledger's line."
     note = Note('held', '', 0, entry, False, 0, 0)
@@ -185,7 +204,7 @@ def _ledger_rows(entry:dict[str, Any], now:float)->list[dict[str, Any]]:
     return [dict(base, run=run, device=k, share=share, since=a, until=b, seconds=b - a, device_seconds=(b - a)*share)
         for run, a, b in _spans(entry, now) for k, share in what]
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c051
+# %% ../../nbs/compute/25a_occupancy.ipynb #c056
 @dataclass
 class Ledger:
     "Who has had which devices, and for how long."
@@ -223,7 +242,7 @@ class Ledger:
     def __repr__(self)->str: return repr(self._table())
     def _repr_html_(self)->str: return self._table().html()
 
-# %% ../../nbs/compute/25a_occupancy.ipynb #c054
+# %% ../../nbs/compute/25a_occupancy.ipynb #c059
 def ledger(
     since:float=0, # Seconds since the epoch; leases that ended before are left out
     folder:str|Path|None=None, # Of the leases; the one that all users of this host share by default
