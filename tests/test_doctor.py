@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlkit.compute import doctor as module_or_function                       # the function, though a module has its name
+from mlkit.compute import doctor as module_or_function  # the function, though a module has its name
 from mlkit.compute.doctor import (CHECKS, FACTS, Change, Check, Context, Fact, Missing, Report, Result, fail, judge, load_checks,
     load_report, na, ok, past_machine, warn)
 from mlkit.core.devices import NoDevices, Scripted
@@ -107,15 +107,16 @@ def test_needs(registry, tmp_path):
 
 def test_a_plugin_that_does_not_load(tmp_path):
     "An entry point adds checks; one that fails is reported, and costs nothing else."
-    (tmp_path/'ours.py').write_text('from mlkit.compute.doctor import check, ok\n@check("ours", group="ours")\ndef c(ctx): return ok("yes")\n')
+    (tmp_path/'ours.py').write_text('from mlkit.compute.doctor import check, ok\n'
+        '@check("ours", group="ours")\ndef c(ctx): return ok("yes")\n')
     info = tmp_path/'ours-1.dist-info'
     info.mkdir()
     (info/'METADATA').write_text('Metadata-Version: 2.1\nName: ours\nVersion: 1\n')
     (info/'entry_points.txt').write_text('[mlkit.checks]\nours = ours\nbad = no_such_module\n')
     code = 'from mlkit.compute.doctor import doctor, Context\nr = doctor(context=Context(facts={}, live=False, env={}))\n' \
         'print([(o.name, o.status) for o in r if "ours" in o.name or "bad" in o.name])'
-    p = subprocess.run([sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{tmp_path}'), capture_output=True,
-        text=True, cwd=tmp_path)
+    env = dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{tmp_path}')
+    p = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, cwd=tmp_path)
     assert p.stdout.strip() == "[('checks of bad', 'crash'), ('ours', 'ok')]", p.stdout + p.stderr
 
 
@@ -141,8 +142,9 @@ def mutated(draw, facts):
 
 def machine():
     "The facts of this machine with two cards in it."
-    card = dict(name='NVIDIA A100-SXM4-80GB', uuid='GPU-1', memory_gb=80., used_gb=3., util=10., temp_c=50., power_w=80., power_limit_w=400.,
-        reasons=['gpu_idle'], pcie_gen=4, pcie_gen_max=4, pcie_width=16, pcie_width_max=16, ecc=True, ecc_uncorrected=0,
+    card = dict(name='NVIDIA A100-SXM4-80GB', uuid='GPU-1', memory_gb=80., used_gb=3., util=10., temp_c=50.,
+        power_w=80., power_limit_w=400., reasons=['gpu_idle'], pcie_gen=4, pcie_gen_max=4, pcie_width=16, pcie_width_max=16,
+        ecc=True, ecc_uncorrected=0,
         capability=[8, 0], processes=[dict(pid=1, used_gb=1., user='ada', name='python')], mig=False, compute_mode='default')
     ctx = Context(Scripted([dict(card, index=i) for i in range(2)]), env=dict(CUDA_VISIBLE_DEVICES='0'))
     for section in ('host', 'software', 'gpu'): ctx[section]
@@ -152,7 +154,7 @@ FACTS_HERE = machine()
 
 def healthy(report):
     "Whatever is in it, a report can be shown, kept and compared."
-    assert all(o.remedy for o in report if o.status in ('warn', 'fail')), [o for o in report if o.status in ('warn', 'fail') and not o.remedy]
+    assert [o for o in report if o.status in ('warn', 'fail') and not o.remedy] == []
     assert report.exit_code in (0, 1, 2)
     text, html = report.text(80, False), report._repr_html_()
     assert text and html.count('<table') == html.count('</table>')
@@ -194,7 +196,9 @@ def test_last_good_report(registry, tmp_path):
     state = dict(value=ok('16 GB'))
     registry('shm', lambda ctx: state['value'])
     registry('new', lambda ctx: na('none'))
-    def ask(driver, **kw): return doctor(context=Context(Scripted([], driver=driver, **kw), env={}, facts=dict(machine=dict(host='n7'))), store=tmp_path)
+    def ask(driver):
+        ctx = Context(Scripted([], driver=driver), env={}, facts=dict(machine=dict(host='n7')))
+        return doctor(context=ctx, store=tmp_path)
     one = ask('535.54.03')
     one_again = ask('535.54.03')
     assert one.last is None and one_again.last is not None and not one_again.diff()
@@ -240,8 +244,8 @@ def test_without_names():
 def test_fix_runs_what_it_printed(capfd, tmp_path):
     "Nothing without dry_run=False; then exactly the commands that were printed, and none that has a blank to fill in."
     made, other = tmp_path/'made', tmp_path/'other'
-    r = Report([fail('a', name='a', remedy='Do.', command=f'touch {made}', runs=True), warn('b', name='b', remedy='Do.', command=f'touch {other}'),
-        ok('c', name='c', command=f'touch {other}', runs=True)])
+    r = Report([fail('a', name='a', remedy='Do.', command=f'touch {made}', runs=True),
+        warn('b', name='b', remedy='Do.', command=f'touch {other}'), ok('c', name='c', command=f'touch {other}', runs=True)])
     assert r.fix() == [f'touch {made}'] and not made.exists()
     printed = [o[2:] for o in capfd.readouterr().out.splitlines() if o.startswith('$ ')]
     assert r.fix(dry_run=False) == printed and made.exists() and not other.exists()
@@ -254,8 +258,8 @@ def test_quick_is_light(tmp_path):
     "The quick doctor examines a machine without torch, pandas or NumPy in the process."
     code = 'import sys\nfrom mlkit.compute.doctor import doctor\nr = doctor()\nstr(r)\n' \
         'print(sorted({"torch", "pandas", "numpy", "matplotlib", "IPython"} & set(sys.modules)), r.exit_code in (0, 1, 2))'
-    p = subprocess.run([sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=str(ROOT), MLKIT_STORE=str(tmp_path)), capture_output=True,
-        text=True, cwd=tmp_path)
+    env = dict(os.environ, PYTHONPATH=str(ROOT), MLKIT_STORE=str(tmp_path))
+    p = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, cwd=tmp_path)
     assert p.stdout.strip() == '[] True', p.stdout + p.stderr
 
 def test_no_check_of_ours_crashes_here(tmp_path):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'CHECKS', 'FACTS', 'OWN', 'WATCHED', 'Result', 'ok', 'na', 'warn', 'fail', 'Check', 'Fact', 'check', 'fact',
-           'Missing', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Findings', 'Data', 'Report',
-           'load_report', 'doctor', 'past_machine']
+           'Missing', 'Facts', 'Context', 'gpu_facts', 'judge', 'load_checks', 'Change', 'Diff', 'Findings', 'Data',
+           'Report', 'load_report', 'doctor', 'past_machine']
 
 # %% ../../nbs/compute/21_doctor.ipynb #c002
 """Checks with remedies. A check is a function of facts, registered by `check`; `doctor()` reads the facts of this machine,
@@ -150,8 +150,8 @@ def _within(limit:float, fn:Callable[[], Any])->Any:
 class Missing(LookupError):
     "A section of facts that can't be had; the message says why."
 
-class Context:
-    "What a check may look at: facts, read when they are first asked for, and where they are read from."
+class Facts:
+    "Sections of facts, each read when it is first asked for, and where they are read from."
     def __init__(self,
         provider:Provider|None=None, # Source of devices; this machine's by default
         root:str='', # Where `/proc`, `/sys` and `/dev` are
@@ -188,6 +188,9 @@ class Context:
             try: self.facts[section] = _within(known.limit, partial(known.read, self))
             except Exception as e: self.failed[section] = f'{section} could not be read: {type(e).__name__}: {e}'
 
+# %% ../../nbs/compute/21_doctor.ipynb #c023
+class Context(Facts):
+    "What a check may look at: facts, and where they are read from."
     def get(self,
         path:str, # Such as 'host.shm.total_gb'
         default:Any=None, # Instead of None, and of what isn't there
@@ -207,7 +210,7 @@ class Context:
         found = self.get('gpu.devices', [])
         return [to_device(o, strict=False) for o in found if isinstance(o, Mapping)] if isinstance(found, list) else []
 
-# %% ../../nbs/compute/21_doctor.ipynb #c021
+# %% ../../nbs/compute/21_doctor.ipynb #c024
 @fact('gpu', limit=10.)
 def gpu_facts(ctx:Context)->dict[str, Any]:
     "What the provider says."
@@ -223,7 +226,7 @@ def _software(ctx:Context)->dict[str, Any]:
     from mlkit.core.host import software_facts
     return software_facts(ctx.root, ctx.env)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c025
+# %% ../../nbs/compute/21_doctor.ipynb #c028
 def judge(
     c:Check, # What to ask
     ctx:Context, # About what
@@ -246,7 +249,7 @@ def _lacks(needs:Sequence[str], ctx:Context)->str:
         return ctx.failed.get(need.split('.')[0]) or f'not known: {need}'
     return ''
 
-# %% ../../nbs/compute/21_doctor.ipynb #c033
+# %% ../../nbs/compute/21_doctor.ipynb #c036
 OWN = 'mlkit.compute.checks' # Loaded by name, since it imports this module
 
 @cache
@@ -265,7 +268,7 @@ def _loaded(name:str, load:Callable[[], Any])->Result|None:
     except Exception as e: return Result(f'checks of {name}', 'crash', f'{type(e).__name__}: {e}', group='other',
         remedy='Update or remove the package that brings them.')
 
-# %% ../../nbs/compute/21_doctor.ipynb #c036
+# %% ../../nbs/compute/21_doctor.ipynb #c039
 WATCHED = '''gpu.driver gpu.cuda software.executable software.python software.torch.version host.os.release host.cpu.cores
 host.memory.total_gb host.memory.limit_gb host.shm.total_gb host.modules.nvidia'''.split()
 
@@ -287,7 +290,7 @@ def _changes(old:Mapping[str, Result], new:Mapping[str, Result])->list[Change]:
     steps = [(_RANK.get(b.status, 1) - _RANK.get(a.status, 1), a, b) for a, b in both]
     return [Change(b.name, said(a), said(b), step > 0 if step else None) for step, a, b in sorted(steps, key=lambda o: -o[0])]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c039
+# %% ../../nbs/compute/21_doctor.ipynb #c042
 @dataclass
 class Diff(Sequence[Change]):
     "What has changed since another report; the worst first."
@@ -317,7 +320,7 @@ class Diff(Sequence[Change]):
     def __repr__(self)->str:
         return '\n'.join([f'Changed {self.when}:', *self.lines()] if self.changes else [f'Nothing changed {self.when}.'])
 
-# %% ../../nbs/compute/21_doctor.ipynb #c043
+# %% ../../nbs/compute/21_doctor.ipynb #c046
 _PRIVATE = [(re.compile(r'\b(GPU|MIG)-[0-9a-fA-F]{4}[\w/-]*'), r'\1-…'), (re.compile(r'\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.)'), '0.0.0.0'),
     (re.compile(r'(/home/|/Users/|/root\b|[A-Z]:\\Users\\)[^/\\\s:"\']*'), '~')]
 
@@ -332,7 +335,7 @@ def _stripped(o:Any, names:Mapping[str, str])->Any:
     for name, sub in names.items(): o = re.sub(rf'(?<![\w-]){re.escape(name)}(?![\w-])', sub, o)
     return o
 
-# %% ../../nbs/compute/21_doctor.ipynb #c046
+# %% ../../nbs/compute/21_doctor.ipynb #c049
 _STYLE = dict(ok='green', warn='yellow', fail='bold red', na='bright_black', crash='magenta')
 
 def _count_of(results:Sequence[Result])->str:
@@ -350,7 +353,7 @@ def _block(r:Result)->list[tuple]:
     more = [(f'    {show_value(r.remedy, 1000)}', ''), (f'    $ {r.command}', 'bold'), (f'    see {r.doc}', 'bright_black')]
     return head + [o for o, there in zip(more, (r.remedy, r.command, r.doc)) if there]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c048
+# %% ../../nbs/compute/21_doctor.ipynb #c051
 def _lines(report:'Report')->list[tuple]:
     "All lines of a report with their styles."
     out = []
@@ -377,7 +380,7 @@ def _text(lines:Sequence[tuple], width:int|None, colour:bool)->str:
         out.print(Padding(Text(line.lstrip(), style=style), (0, 0, 0, indent)) if line.strip() else '')
     return '\n'.join(o.rstrip() for o in file.getvalue().splitlines())
 
-# %% ../../nbs/compute/21_doctor.ipynb #c049
+# %% ../../nbs/compute/21_doctor.ipynb #c052
 _CSS = '''.mk-doctor{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit}
 .mk-doctor table{border-collapse:collapse;margin:4px 0;font-size:inherit}
 .mk-doctor td,.mk-doctor th{padding:4px 12px 4px 0;text-align:left;vertical-align:top;background:none;color:inherit;
@@ -409,7 +412,7 @@ def _html(report:'Report')->str:
     if good: parts += [f'<details><summary>{escape(_count_of(good))}</summary><table>', *map(_row, good), '</table></details>']
     return f'<div class=mk-doctor><style>{_CSS}</style>{"".join(parts)}</div>'
 
-# %% ../../nbs/compute/21_doctor.ipynb #c051
+# %% ../../nbs/compute/21_doctor.ipynb #c054
 @dataclass
 class Findings(Sequence[Result]):
     "Results, and what they are about."
@@ -439,7 +442,7 @@ class Findings(Sequence[Result]):
         "2 with a failure, 1 with a warning or a broken check, else 0."
         return 2 if self.fails else 1 if any(r.status in ('warn', 'crash') for r in self.results) else 0
 
-# %% ../../nbs/compute/21_doctor.ipynb #c053
+# %% ../../nbs/compute/21_doctor.ipynb #c056
 def _names(report:Findings)->dict[str, str]:
     "Names to strip from `report`, and what stands for them."
     import getpass
@@ -452,7 +455,7 @@ def _hostname()->str:
     import socket
     return socket.gethostname()
 
-# %% ../../nbs/compute/21_doctor.ipynb #c055
+# %% ../../nbs/compute/21_doctor.ipynb #c058
 class Data(Findings):
     "Results as data."
     @property
@@ -473,7 +476,7 @@ class Data(Findings):
         d = self.to_dict()
         return dump_json(_stripped(d, _names(self)) if strip_pii else d, indent=1)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c058
+# %% ../../nbs/compute/21_doctor.ipynb #c061
 class Report(Data):
     "What the doctor found."
     def diff(self,
@@ -504,7 +507,7 @@ class Report(Data):
     def __repr__(self)->str: return self.text()
     def _repr_html_(self)->str: return _html(self)
 
-# %% ../../nbs/compute/21_doctor.ipynb #c059
+# %% ../../nbs/compute/21_doctor.ipynb #c062
 def _fix(report:Report, dry_run:bool)->list[str]:
     "See `Report.fix`."
     if not report.live and not dry_run: raise ValueError('This report is about a past run: its remedies are not for this machine now')
@@ -519,7 +522,7 @@ def _fix(report:Report, dry_run:bool)->list[str]:
     for r in byhand: print(f'by hand: {r.name}: {r.remedy}')
     return todo
 
-# %% ../../nbs/compute/21_doctor.ipynb #c066
+# %% ../../nbs/compute/21_doctor.ipynb #c069
 def _machine_file(host:str, store:str|Path|None)->Path:
     "Where the last good report of `host` is kept."
     return find_store(store)/'.machines'/f"{re.sub(r'[^A-Za-z0-9._-]', '_', host)[:100] or 'host'}.json"
@@ -545,7 +548,7 @@ def _keep(report:Report, store:str|Path|None)->None:
         write_atomic(path, report.json(strip_pii=False))
     except (OSError, ValueError, TypeError): pass # a store that can't be written to is no reason to keep the report from you
 
-# %% ../../nbs/compute/21_doctor.ipynb #c070
+# %% ../../nbs/compute/21_doctor.ipynb #c073
 def doctor(
     level:str='quick', # 'full' asks everything, which imports torch and takes some 15 s
     run:Any=None, # Examine the machine of this run as it was then: a run, its id or name
@@ -579,7 +582,7 @@ def _chosen(level:str, only:Iterable[str]|None)->list[Check]:
     full = level == 'full' or names is not None # who names a check wants it asked
     return [c for c in list(CHECKS.values()) if (full or c.level != 'full') and (names is None or names & {c.name, c.group})]
 
-# %% ../../nbs/compute/21_doctor.ipynb #c071
+# %% ../../nbs/compute/21_doctor.ipynb #c074
 def past_machine(
     run:Any, # A run, its id or name
     store:str|Path|None=None, # Where the runs are
