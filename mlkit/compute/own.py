@@ -13,6 +13,7 @@ about yours, `breakeven` gives the share of hours from which it pays, `rent_or_o
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def _check(name:str, x:Any)->None:
 def _origin(own:'Own', name:str)->str:
     "Where the number in the field `name` comes from: its source, or given, or assumed."
     default = next(f.default for f in fields(Own) if f.name == name)
-    return own.sources.get(name) or ('assumed' if getattr(own, name) == default else 'given')
+    guessed = name != 'gpus' and getattr(own, name) == default
+    return own.sources.get(name) or ('assumed' if guessed else 'given')
 
 def _is_assumed(origin:str)->bool: return origin.startswith('assumed')
 
@@ -142,8 +144,8 @@ def _table(c:'Comparison')->Table:
         cols.append(Column(f'{u:.0%} used', usd, _usd(usd), True, keep=2, best=usd.index(min(usd))))
     pays = [f'{b.used:.0%}, {b.hours_week:.0f} h/week' if b else 'never' for b in ways.values()]
     cols.append(Column('owning pays from', [None, *(b.used for b in ways.values())], ['', *pays], False))
-    notes = [c.verdict, *(r.origin if r.origin.startswith(k) else f'{k}: {r.origin}' for k, r in c.rates.items())]
-    if guess: notes.append(f"assumed: {', '.join(guess)}; see .own")
+    notes = [r.origin if r.origin.startswith(k) else f'{k}: {r.origin}' for k, r in c.rates.items()]
+    if guess: notes.append(f"Assumed: {', '.join(guess)}; see .own")
     return Table(cols, '. '.join(o for o in notes if o) + '.')
 
 # %% ../../nbs/compute/27_own.ipynb #c029
@@ -187,14 +189,14 @@ class Comparison:
 
     @property
     def verdict(self)->str:
-        "What is cheaper at the recorded use; '' when it isn't known."
+        "What is cheaper at the recorded use, or which number is missing to say so."
         if not self.rates: return 'no price to compare with: pass rate=2.49, or a list of your own'
-        if self.used is None: return 'nobody said how much it is used: pass used=0.4, or what mlkit.compute.utilisation() recorded'
+        if self.used is None: return 'nobody said how much it is used: pass used=0.4, or utilisation().used for what was recorded'
         if not self.used: return 'it was not used at all: rent'
         mine = self.own.per_gpu_hour(self.used)
-        k, r = min(self.rates.items(), key=lambda o: o[1].usd)
-        better = 'own' if mine < r.usd else f'rent ({k})'
-        return f'used {self.used:.0%} of the hours, an own GPU-hour costs {mine:.2f} USD, rent {r.usd:.2f} ({k}): {better}'
+        def against(k, r): return f"{'cheaper' if mine < r.usd else 'dearer'} than {r.usd:.2f} for {show_value(k)}"
+        beside = ', '.join(against(k, r) for k, r in self.rates.items())
+        return f'used {self.used:.0%} of the hours, an own GPU-hour costs {mine:.2f} USD: {beside}'
 
     def table(self)->Table: return _table(self)
 
@@ -202,8 +204,8 @@ class Comparison:
         "Cost of a GPU-hour by use, with the ways to rent and the use that was recorded."
         return _plot(self, ax)
 
-    def __repr__(self)->str: return self.table().text()
-    def _repr_html_(self)->str: return self.table().html()
+    def __repr__(self)->str: return f'{self.verdict}\n\n{self.table().text()}'
+    def _repr_html_(self)->str: return f'<p>{escape(self.verdict)}</p>{self.table().html()}'
 
 # %% ../../nbs/compute/27_own.ipynb #c033
 def _rates(gpu:str, path:str|Path|None=None)->dict[str, Rate]:
