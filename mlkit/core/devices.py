@@ -15,13 +15,13 @@ import json, os, re, sys, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from glob import glob
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .device import REASONS, Device, NoDevices, Process, Provider, Scripted, _number, reason_names, to_device # chkstyle: ignore
-from .display import Column, Table, show_number, show_value
 from .hardware import GB, _read
-from .host import host_facts, software_facts
 from .nvidia import Nvml, SmiXml, _run, _scaled, _source, parse_smi # chkstyle: ignore
+
+if TYPE_CHECKING: from mlkit.core.display import Table # chkstyle: ignore
 
 _all_ = ['Device', 'NoDevices', 'Nvml', 'Process', 'Provider', 'REASONS', 'Scripted', 'SmiXml', 'parse_smi', 'reason_names', 'to_device']
 
@@ -152,6 +152,7 @@ def machine_facts(
 )->dict[str, Any]: # `machine` (host and time), `host`, `software`, `gpu`
     "All that the quick doctor judges, to be kept with a run."
     import socket
+    from mlkit.core.host import host_facts, software_facts
     return dict(machine=dict(host=socket.gethostname(), time=time.time(), version=1), host=host_facts(), software=software_facts(),
         gpu=device_facts(p or provider()))
 
@@ -161,6 +162,7 @@ def show(
     unit:str='', # Written after a number
 )->str:
     "The value `v` for people; 'n.a.' for None and for what is no real number."
+    from mlkit.core.display import show_number, show_value
     if isinstance(v, bool): return 'yes' if v else 'no'
     if isinstance(v, (int, float)) and not _number(v): return 'n.a.'
     if isinstance(v, (int, float)): return f'{show_number(round(v, 1) if abs(v) < 1e6 else float(v))}{unit}'
@@ -175,8 +177,9 @@ def _users(d:Device)->str:
 def gpu_table(
     devices:Sequence[Device], # As a provider gives them
     note:str='', # A line below
-)->Table:
+)->'Table':
     "A table of `devices`, for a terminal or a notebook."
+    from mlkit.core.display import Column, Table, show_value
     def column(title, value, text=show, keep=0):
         found = [value(d) for d in devices]
         texts = [text(v) if text is show else text(d) for v, d in zip(found, devices)]
