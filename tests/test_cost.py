@@ -221,6 +221,27 @@ def test_a_lease_says_which_gpus(make):
     assert cost(rate=1., ledger=[lease])[0].gpu_hours == pytest.approx(10) and cost(rate=1., ledger=[])[0].gpu_hours == 40
     assert utilisation(now=now, ledger=[lease]).used == pytest.approx(.25) and utilisation(now=now, ledger=[]).used == pytest.approx(1)
 
+def test_a_lease_that_was_held_longer_than_the_run_counts_for_the_run(make):
+    r = make('r', 0, 1, [A100]*4)
+    lease = dict(run=r.id, device='GPU-7', since=-36000, until=3600, device_seconds=39600.)
+    found = cost(rate=1., ledger=[lease, dict(lease, device='GPU-8')])[0]
+    assert (found.gpus, found.gpu_hours, found.counted) == (2, 2., 'lease')
+
+def test_a_real_lease(tmp_path, monkeypatch):
+    "The ledger that `lock` writes is the one that is read here."
+    devices = [dict(index=i, uuid=f'GPU-{i}', name=A100, memory_gb=80., used_gb=0., util=0., processes=[]) for i in range(2)]
+    (tmp_path/'devices.json').write_text(json.dumps(dict(devices=devices)))
+    for k, v in dict(STORE='store', LOCKS='locks', DEVICES='devices.json').items(): monkeypatch.setenv(f'MLKIT_{k}', str(tmp_path/v))
+    (tmp_path/'locks').mkdir()
+    for name in ('CUDA_VISIBLE_DEVICES', 'SLURM_JOB_ID', 'KUBERNETES_SERVICE_HOST'): monkeypatch.delenv(name, raising=False)
+    from mlkit.compute import ledger, lock
+    with mlkit.init('real') as run, lock(gpus=1): time.sleep(.05)
+    rows = ledger().rows
+    if not rows: pytest.skip('an engine assigns the devices here')
+    assert [o['run'] for o in rows] == [run.id]
+    assert (cost(run, rate=1.)[0].gpus, cost(run, rate=1.)[0].counted) == (1, 'lease')
+    assert utilisation().gpus == 2 and 0 < utilisation().used <= .5
+
 def test_every_output_says_how_old_the_prices_are(make):
     make('r', 0, 1)
     own = Own(2e4, gpu=A100)

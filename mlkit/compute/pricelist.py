@@ -240,4 +240,4 @@ def rate_of(
     low, high, n, left = min(best.values()), max(best.values()), len(best), len(offers) - len(used)
     many = f'median of {n} providers, {low:.2f} to {high:.2f}' if n > 1 else show_value(used[0].provider) or found.name
     rest = f'; {left} older or undated offer{"s"*(left > 1)} left out'*bool(left)
-    return Rate(median(best.values()), f"{'spot' if spot else 'on demand'}, {many}; {age_line(used)}{rest}", age_line(used))
+    return Rate(median(best.values()), f"{'spot' if spot else 'on demand'}, {many}; {age_line(used)}{rest} ({found.name})", age_line(used))
