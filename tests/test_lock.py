@@ -15,7 +15,8 @@ CARDS = [dict(index=i, uuid=f'GPU-{i:04}', name='NVIDIA H100', memory_gb=80., us
 @pytest.fixture(autouse=True)
 def host(tmp_path, monkeypatch):
     "A host with four made-up GPUs and a folder for locks of its own."
-    for o in ('SLURM_JOB_ID', 'KUBERNETES_SERVICE_HOST', 'CUDA_VISIBLE_DEVICES', 'MLKIT_LEASE', 'OMP_NUM_THREADS'): monkeypatch.delenv(o, raising=False)
+    for o in ('SLURM_JOB_ID', 'KUBERNETES_SERVICE_HOST', 'CUDA_VISIBLE_DEVICES', 'MLKIT_LEASE',
+        'OMP_NUM_THREADS'): monkeypatch.delenv(o, raising=False)
     (tmp_path/'box.json').write_text(json.dumps(dict(devices=CARDS)))
     monkeypatch.setenv('MLKIT_DEVICES', str(tmp_path/'box.json'))
     monkeypatch.setenv('MLKIT_LOCKS', str(tmp_path/'locks'))
@@ -116,7 +117,8 @@ def asks(host, name, *args, **kw):
             time.sleep(.02)
     before = {o.id for o in Board().notes('wait', 'held')}
     pid = fork(f)
-    wait_for(lambda: {o.id for o in Board().notes('wait', 'held')} - before or (host/'order').exists() and name in (host/'order').read_text().split())
+    wait_for(lambda: {o.id for o in Board().notes('wait',
+        'held')} - before or (host/'order').exists() and name in (host/'order').read_text().split())
     return pid
 
 def order(host): return (host/'order').read_text().split()
@@ -175,7 +177,8 @@ def test_memory_adds_up(host):
     with lock([0], memory_gb=50, env=False), lock([0], memory_gb=30, env=False):
         with pytest.raises(LockTimeout): lock([0], memory_gb=1, wait=False, env=False)
         with pytest.raises(LockTimeout): lock([0], wait=False, env=False)
-    with lock([0], memory_gb=50, share=.1, env=False), pytest.raises(LockTimeout): lock([0], memory_gb=31, share=.1, wait=False, env=False)
+    with lock([0], memory_gb=50, share=.1, env=False), pytest.raises(LockTimeout): lock([0], memory_gb=31, share=.1,
+        wait=False, env=False)
 
 def test_whole_devices_and_shares_exclude_each_other(host):
     with lock([0], env=False), pytest.raises(LockTimeout): lock([0], share=.1, wait=False, env=False)
@@ -219,7 +222,8 @@ def test_processes_without_a_lease_count_as_taken(host):
         # a child of this process would count as ours, so ask from one that is no ancestor of it
         def f():
             assert [d.index for d in lock(1, provider=box, wait=False, env=False).devices] == [3]
-            with pytest.raises(LockTimeout, match=rf'GPU 0: process {p.pid} \(python\) of bob, without a lock'): lock(2, provider=box, wait=False, env=False)
+            with pytest.raises(LockTimeout,
+                match=rf'GPU 0: process {p.pid} \(python\) of bob, without a lock'): lock(2, provider=box, wait=False, env=False)
         assert status(fork(f)) == 0
     finally:
         p.kill()
@@ -286,7 +290,8 @@ def test_not_even_one_that_was_forked_behind_pythons_back(host):
 
 def test_a_program_that_is_executed_inherits_nothing(host):
     with lock(4):
-        seen = subprocess.run([sys.executable, '-c', "import os; print([os.readlink(f'/proc/self/fd/{o}') for o in os.listdir('/proc/self/fd') if os.path.islink(f'/proc/self/fd/{o}')])"],
+        seen = subprocess.run([sys.executable, '-c',
+            "import os; print([os.readlink(f'/proc/self/fd/{o}') for o in os.listdir('/proc/self/fd') if os.path.islink(f'/proc/self/fd/{o}')])"],
             close_fds=False, capture_output=True, text=True).stdout
     assert 'held-' not in seen and 'mlkit-' not in seen
 
@@ -410,8 +415,10 @@ def test_nobody_can_take_down_or_forge_anothers_lease(public):
         folder = next((public/'locks').glob('mlkit-*'))
         note = next(folder.glob('held-*'))
         def f():
-            for attack in (lambda: note.unlink(), lambda: note.write_text('{}'), lambda: os.rename(folder, public/'locks'/'away'), lambda: os.rename(folder, public/'locks'/'mlkit-x'),
-                    lambda: (folder/'held-9-9.json').write_text('{}'), lambda: os.chmod(folder, 0o777), lambda: os.rmdir(folder), lambda: os.utime(note, (0, 0))):
+            for attack in (lambda: note.unlink(), lambda: note.write_text('{}'), lambda: os.rename(folder,
+                public/'locks'/'away'), lambda: os.rename(folder, public/'locks'/'mlkit-x'),
+                    lambda: (folder/'held-9-9.json').write_text('{}'), lambda: os.chmod(folder,
+                        0o777), lambda: os.rmdir(folder), lambda: os.utime(note, (0, 0))):
                 with pytest.raises(PermissionError): attack()
             with pytest.raises(LockTimeout): lock(1, wait=False)
         assert as_nobody(f) == 0
@@ -457,17 +464,20 @@ def test_a_link_in_the_place_of_the_folder_is_refused(host):
 
 def test_notes_that_lie_make_no_room(host):
     from mlkit.compute.claims import post
-    for o in (dict(devices=[dict(key='GPU-0000', share=-9, memory_gb=-9)]), dict(devices='x'), dict(cpus=-100), dict(devices=[None, 3]), dict(devices=[dict(key='GPU-0001', share=float('nan'), memory_gb=1)])):
+    for o in (dict(devices=[dict(key='GPU-0000', share=-9, memory_gb=-9)]), dict(devices='x'), dict(cpus=-100),
+        dict(devices=[None, 3]), dict(devices=[dict(key='GPU-0001', share=float('nan'), memory_gb=1)])):
         post(Board(), 'held', o)
     for o in ('x', dict(gpus='many'), dict(gpus=-3), dict(share=9), None): post(Board(), 'wait', dict(want=o))
     with lock([0], env=False), pytest.raises(LockTimeout): lock([0], wait=False, env=False)
 
 # The command
 
-def lock_command(*args): return [sys.executable, '-c', 'import sys; from mlkit.cli.compute import lock; sys.exit(lock(*sys.argv[1:]))', *args]
+def lock_command(*args): return [sys.executable, '-c',
+    'import sys; from mlkit.cli.compute import lock; sys.exit(lock(*sys.argv[1:]))', *args]
 
 def test_the_command_passes_signals_and_status_on(host):
-    p = subprocess.Popen(lock_command('sh', '-c', 'trap "exit 7" TERM; echo ready; while :; do sleep .05; done'), stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(lock_command('sh', '-c', 'trap "exit 7" TERM; echo ready; while :; do sleep .05; done'),
+        stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline() == 'ready\n'
     p.send_signal(signal.SIGTERM)
     assert p.wait() == 7
@@ -515,6 +525,7 @@ def test_who_dies_between_the_line_and_the_note_is_counted_once(host):
 
 def test_ledger_survives_torn_and_foreign_lines(host):
     with lock(1): pass
-    with open(next((host/'locks').glob('mlkit-*'))/'ledger.jsonl', 'ab') as f: f.write(b'\n{"torn\n[1]\nnull\n{"since": "x", "devices": 7}\n')
+    with open(next((host/'locks').glob('mlkit-*'))/'ledger.jsonl',
+        'ab') as f: f.write(b'\n{"torn\n[1]\nnull\n{"since": "x", "devices": 7}\n')
     from mlkit.compute.occupancy import ledger
     assert [o['how'] for o in ledger().rows] == ['released']
