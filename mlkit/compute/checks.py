@@ -18,7 +18,7 @@ from typing import Any
 from . import host_checks # chkstyle: ignore
 from . import gpu_checks # chkstyle: ignore
 from .doctor import Context, Result, check, fact, fail, na, ok, warn
-from .host_checks import number, rows, text, version, worst
+from .host_checks import number, rows, text, worst
 from .probes import DTYPES, collective, probe
 
 # %% ../../nbs/compute/21d_checks.ipynb #c008
@@ -89,7 +89,7 @@ def torch_compile(ctx:Context)->Result:
     "A compiled function runs, and computes the same."
     error, right, device = text(ctx.get('compiled.error')), ctx.get('compiled.right'), text(ctx.get('compiled.device'))
     doc = 'https://docs.pytorch.org/docs/stable/torch.compiler_troubleshooting.html'
-    if right is True: return ok(f"on {device}, in {number(ctx.get('compiled.seconds')) or 0:.0f} s")
+    if right is True: return ok(f"{text(ctx.get('compiled.tool'))}, on {device}")
     if not error: return fail(f'on {device}: another result than without', remedy='Update torch and the driver; meanwhile do without compiling.', doc=doc)
     for pattern, make, todo in _COMPILES:
         if re.search(pattern, error): return make(error[:150], remedy=todo, doc=doc)
@@ -157,8 +157,8 @@ def speed(ctx:Context)->Result:
     "Products are as fast as the chip allows, and nothing slows it under load."
     found = rows(ctx.get('works.load.found'))
     if not found: return na(text(ctx.get('works.load.error')) or 'not measured')
-    if busy := _busy(ctx):
-        if all(o.get('device') == 'cpu' for o in found): return na(f'too busy to measure: {busy}')
+    busy = _busy(ctx) if all(o.get('device') == 'cpu' for o in found) else ''
+    if busy: return na(f'too busy to measure: {busy}')
     bad = []
     for o in found:
         index = text(o.get('device')).rpartition(':')[2]

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.devices import Device
 from .doctor import Context, Result, check, fact, fail, na, ok, warn
-from .host_checks import number, oldest, rows, text, version, wheel, worst
+from .host_checks import capability, number, oldest, rows, text, version, wheel, worst
 
 # %% ../../nbs/compute/21b_gpu_checks.ipynb #c008
 _XIDS = 'https://docs.nvidia.com/deploy/xid-errors/'
@@ -242,8 +242,8 @@ def arch_list(
     ctx:Context, # Facts
 )->list[str]: # For example ['sm_80', 'sm_90', 'compute_90']; [] where it isn't known
     "What torch was built for."
-    asked = ctx.get('torch.archs')
-    if isinstance(asked, list): return [o for o in asked if isinstance(o, str)]
+    asked = ctx.get('works.torch_says.archs') if 'works' in ctx.facts else None # not worth importing torch for
+    if isinstance(asked, list) and asked: return [o for o in asked if isinstance(o, str)]
     known = _OFFICIAL.get('.'.join(map(str, version(ctx.get('software.torch.cuda'))[:2])), '').split()
     codes = [o.replace('+PTX', '').replace('.', '') for o in known]
     return [f'sm_{o}' for o in codes] + [f'compute_{c}' for c, o in zip(codes, known) if 'PTX' in o]
@@ -267,13 +267,12 @@ def _amd_arch(ctx:Context, archs:Sequence[str])->Result:
 @check('architectures', group='gpu', needs=['devices', 'software.torch.version'])
 def architectures(ctx:Context)->Result:
     "torch holds code for each card."
-    archs = arch_list(ctx)
+    archs, doc = arch_list(ctx), 'https://github.com/pytorch/pytorch/issues/31285'
     if any(d.vendor == 'amd' for d in ctx.devices): return _amd_arch(ctx, archs)
-    pairs = [(d, (int(d.capability[0]), int(d.capability[1]))) for d in ctx.devices if oldest(Context(facts=dict(gpu=dict(devices=[vars(d)])), live=False))]
-    if not archs or not pairs: return na('not known for this build of torch')
-    how = {suits(c, archs): (d, c) for d, c in sorted(pairs, key=lambda o: suits(o[1], archs), reverse=True)}
-    word, (d, c) = next(reversed(how.items()))
-    said, doc = f'{text(d.name)} is sm_{c[0]}{c[1]}', 'https://github.com/pytorch/pytorch/issues/31285'
+    found = [(suits(c, archs), text(d.name), c) for d in ctx.devices if (c := capability(d))]
+    if not archs or not found: return na('not known for this build of torch')
+    word, name, c = min(found, key=lambda o: ('', 'ptx', 'code').index(o[0]))
+    said = f'{name} is sm_{c[0]}{c[1]}'
     if word == 'code': return ok(said)
     if word == 'ptx': return warn(f'{said}, compiled at start from PTX', doc=doc, remedy='Update torch to a build with code for this card; the first start is slow.')
     tag = 'cu126' if c < (7, 5) else 'cu130'
@@ -386,7 +385,7 @@ def links(ctx:Context)->Result:
     "Cards reach each other in the same way."
     found = [d for d in ctx.devices if d.vendor == 'nvidia']
     if len(found) < 2: return na('one GPU')
-    up = {d.index: d.nvlinks for d in found if number(d.nvlinks) is not None}
+    up = {d.index: int(n) for d in found if (n := number(d.nvlinks)) is not None}
     most = max(up.values(), default=0)
     few = [f'card {i} has {n}' for i, n in up.items() if n < most and len({d.name for d in found}) == 1]
     if few: return fail(f"NVLinks up: {', '.join(few)}, others {most}", doc=_ACS, command='nvidia-smi nvlink -s',

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['trial', 'number', 'text', 'rows', 'worst', 'interpreter', 'version', 'versions', 'requirements', 'makers', 'wheel',
-           'oldest', 'torch_build', 'debug_variables', 'system', 'processors', 'threads', 'memory', 'shared_memory',
-           'soft', 'limits', 'disks', 'contention']
+           'capability', 'oldest', 'torch_build', 'debug_variables', 'system', 'processors', 'threads', 'memory',
+           'shared_memory', 'soft', 'limits', 'disks', 'contention']
 
 # %% ../../nbs/compute/21a_host_checks.ipynb #c002
 """The first thirteen checks: the environment and the host. Each is a function of facts and can be tried on made-up ones with
@@ -14,8 +14,10 @@ __all__ = ['trial', 'number', 'text', 'rows', 'worst', 'interpreter', 'version',
 # %% ../../nbs/compute/21a_host_checks.ipynb #c004
 import os, re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ..core.devices import Device
 from .doctor import CHECKS, Context, Result, check, fact, fail, judge, na, ok, warn
 
 # %% ../../nbs/compute/21a_host_checks.ipynb #c006
@@ -54,9 +56,8 @@ def worst(
     if not found: return good
     first = next((r for r in found if r.status == 'fail'), found[0])
     rest = [r for r in found if r is not first]
-    first.value = '; '.join([first.value, *(r.value for r in rest)])
-    first.remedy = ' '.join(dict.fromkeys([first.remedy, *(r.remedy for r in rest)]))
-    return first
+    value = '; '.join([first.value, *(r.value for r in rest)])
+    return replace(first, value=value, remedy=' '.join(dict.fromkeys([first.remedy, *(r.remedy for r in rest)])))
 
 # %% ../../nbs/compute/21a_host_checks.ipynb #c014
 def _home(path:str)->str:
@@ -185,13 +186,19 @@ def wheel(
 # %% ../../nbs/compute/21a_host_checks.ipynb #c032
 _INSTALL = 'https://pytorch.org/get-started/locally/'
 
+def capability(
+    d:Device, # Whose fields may hold anything
+)->tuple[int, int]|None:
+    "The compute capability of the card, if known."
+    o: Any = d.capability
+    if not isinstance(o, (tuple, list)) or len(o) != 2 or any(number(x) is None for x in o): return None
+    return int(o[0]), int(o[1])
+
 def oldest(
     ctx:Context, # Facts
 )->tuple[int, int]|None:
     "The smallest compute capability among the cards, if known."
-    found = [d.capability for d in ctx.devices]
-    found = [o for o in found if isinstance(o, (tuple, list)) and len(o) == 2 and all(number(x) is not None for x in o)]
-    return min(((int(a), int(b)) for a, b in found), default=None)
+    return min((o for d in ctx.devices if (o := capability(d))), default=None)
 
 def _for_nvidia(ctx:Context, said:str, py:str)->Result:
     "torch can't use NVIDIA cards."
@@ -332,7 +339,7 @@ def shared_memory(ctx:Context)->Result:
     doc, kube = 'https://github.com/pytorch/pytorch/issues/5040', ctx.get('host.context.kubernetes') is True
     todo = 'Mount an emptyDir with medium: Memory at /dev/shm.' if kube else 'Start the container with --shm-size=8g or --ipc=host.'
     line = '' if kube else 'docker run --shm-size=8g IMAGE'
-    if total < .13: return fail(f'{1024*total:.0f} MB', expected='>= 1 GB', remedy=todo, command=line, doc=doc)
+    if total < .13: return fail(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line, doc=doc)
     if free is not None and free < min(.25, total/4): return fail(f'{free:.2f} of {total:.1f} GB free', expected='>= 1 GB', doc=doc,
         remedy='Remove what killed programs left there, once you know that nobody uses it.', command='ls -l /dev/shm')
     return warn(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line, doc=doc) if total < 1 else ok(f'{total:.1f} GB')
