@@ -19,7 +19,7 @@ setup(
         'Programming Language :: Python :: 3 :: Only', *(f'Programming Language :: Python :: {o}' for o in pythons)],
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     install_requires=cfg['requirements'].split(), extras_require=extras,
-    packages=find_packages(include=['mlkit*']), package_data=dict(mlkit=['py.typed', 'static/*']),
+    packages=find_packages(include=['mlkit*']), package_data=dict(mlkit=['py.typed', 'static/*', 'data/*.csv']),
     include_package_data=False,
     entry_points=dict(console_scripts=cfg['console_scripts'].split(),
         nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]))

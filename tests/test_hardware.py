@@ -1,15 +1,16 @@
-"Readings of machines that we don't have: containers of both kinds, GPUs that answer, half answer or fail."
+"Readings of machines that we don't have: containers of both kinds, and what a run notes down of its machine."
+import json
 import os
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import pytest
 
 from mlkit.core import hardware as hw
-from mlkit.core.hardware import GB, cpu, cpu_seconds, disk_io, gpu_names, gpus, memory, net_io
+from mlkit.core.devices import gpu_names
+from mlkit.core.hardware import GB, cpu, cpu_seconds, disk_io, memory, net_io
 
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 
@@ -108,83 +109,40 @@ def test_affinity_counts():
     assert float(p.stdout) <= 1, p.stderr
 
 
-# ---- GPUs
-
-class NVMLError(Exception): pass
-
-
-def fake_nvml(cards, broken=()):
-    "A stand-in for pynvml: `cards` of what each answers, an exception for what it refuses."
-    def get(what):
-        def fn(h, *_):
-            v = cards[h].get(what, NVMLError('not supported'))
-            if isinstance(v, Exception): raise v
-            return v
-        return fn
-    m = types.ModuleType('pynvml')
-    m.nvmlInit = lambda: None
-    m.nvmlDeviceGetCount = lambda: len(cards)
-    m.nvmlDeviceGetHandleByIndex = lambda i: i
-    for n in 'Name MemoryInfo UtilizationRates PowerUsage EnforcedPowerLimit Temperature'.split():
-        setattr(m, f'nvmlDeviceGet{n}', get(n))
-    def fail(*_): raise NVMLError('gone')
-    for n in broken: setattr(m, n, fail)
-    return m
-
+# ---- GPUs (their many ways to fail are in test_devices.py)
 
 @pytest.fixture
-def driver(monkeypatch):
-    "Pretend that a driver is loaded and that `module` is its library."
-    def use(module):
-        hw._nvml.cache_clear()
-        monkeypatch.setattr(hw.os.path, 'exists', lambda p, real=os.path.exists: p == '/dev/nvidiactl' or real(p))
-        monkeypatch.setitem(sys.modules, 'pynvml', module)
-    yield use
-    hw._nvml.cache_clear()
+def cards(monkeypatch, tmp_path):
+    "Two made-up cards; the second keeps its utilisation to itself, as a slice does."
+    both = [dict(index=0, name='NVIDIA H200', memory_gb=141, used_gb=3, util=0, temp_c=0, power_w=75.5), dict(index=1, used_gb=3)]
+    (tmp_path/'cards.json').write_text(json.dumps(dict(devices=both)))
+    monkeypatch.setenv('MLKIT_DEVICES', str(tmp_path/'cards.json'))
 
 
-def full(name='NVIDIA H200'):
-    ns = types.SimpleNamespace
-    return dict(Name=name, MemoryInfo=ns(total=141*GB, used=3*GB), UtilizationRates=ns(gpu=0, memory=1),
-        PowerUsage=75_500, EnforcedPowerLimit=700_000, Temperature=0)
-
-
-def test_gpus_answer(driver):
-    "All values arrive in their units, zeros among them; old libraries give the name as bytes."
-    driver(fake_nvml([full(), full(b'Tesla')]))
-    one, two = gpus()
-    want = dict(index=0, name='NVIDIA H200', memory_gb=141, used_gb=3, util=0., temp_c=0, power_w=75.5)
-    assert one == dict(want, power_limit_w=700)
-    assert two['name'] == 'Tesla' and two['index'] == 1
-    assert gpu_names('/no/such/root') == ['NVIDIA H200', 'Tesla']
-
-
-def test_gpus_half_answer(driver):
-    "A card that refuses a question, such as a MIG slice its utilisation, has None there."
-    driver(fake_nvml([dict(full(), UtilizationRates=NVMLError('mig')), dict(Name='odd')]))
-    one, two = gpus()
-    assert one['util'] is None and one['power_w'] == 75.5
-    assert two == {**dict.fromkeys(one), 'index': 1, 'name': 'odd'}
-
-
-@pytest.mark.parametrize('broken', ['nvmlInit', 'nvmlDeviceGetCount', 'nvmlDeviceGetHandleByIndex'])
-def test_gpus_fail(driver, broken):
-    "A driver that doesn't answer is no GPU, or one of which nothing is known; never an error."
-    driver(fake_nvml([full()], [broken]))
-    assert [g['util'] for g in gpus()] in ([], [None])
-
-
-def test_monitor_leaves_out_what_is_unknown(driver):
+def test_monitor_leaves_out_what_is_unknown(cards):
     "The monitor logs what a card tells, under the card's number."
     from mlkit.track.monitor import SystemMonitor
-    driver(fake_nvml([full(), dict(full(), UtilizationRates=NVMLError('mig'))]))
     s = SystemMonitor().sample()
     assert s['sys/gpu0/util'] == 0 and s['sys/gpu1/memory_gb'] == 3 and 'sys/gpu1/util' not in s
     assert s['sys/gpu0/power_w'] == 75.5 and s['sys/gpu0/temp_c'] == 0
 
 
-def test_names_without_a_connection(tmp_path):
+def test_a_run_keeps_its_machine(cards, tmp_path):
+    "Without delaying anything, a run notes down what the doctor would ask; a run that measures nothing doesn't."
+    import mlkit
+    run = mlkit.init('p', store=tmp_path/'store', system=True, code=False, packages=False)
+    run.finish()
+    noted = json.loads((run.path/'machine.json').read_text())
+    assert set(noted) == {'machine', 'host', 'software', 'gpu'} and noted['gpu']['devices'][0]['name'] == 'NVIDIA H200'
+    assert run.meta['hardware']['gpus'] == ['NVIDIA H200', 'unknown']
+    run = mlkit.init('p', store=tmp_path/'store', system=False, code=False, packages=False)
+    run.finish()
+    assert not (run.path/'machine.json').exists()
+
+
+def test_names_without_a_connection(tmp_path, monkeypatch):
     "The driver's text files give the names; no library is loaded for that."
+    monkeypatch.delenv('MLKIT_DEVICES', raising=False)
     for i in range(2):
         (tmp_path/f'proc/driver/nvidia/gpus/{i}').mkdir(parents=True)
         (tmp_path/f'proc/driver/nvidia/gpus/{i}/information').write_text('Model: \t NVIDIA A100\nIRQ: 5\n')
@@ -195,8 +153,8 @@ def test_names_without_a_connection(tmp_path):
 def test_no_driver_no_library():
     "Where no driver is loaded, NVML isn't even imported, and psutil not on Linux."
     if any(map(os.path.exists, ('/proc/driver/nvidia/version', '/dev/nvidiactl'))): pytest.skip('there is a driver')
-    code = 'import sys\nfrom mlkit.core.hardware import *\n' \
-        'gpus(), gpu_names(), cpu(), memory(), disk_io(), net_io(), cpu_seconds()\n' \
+    code = 'import sys\nfrom mlkit.core.hardware import *\nfrom mlkit.core.devices import *\n' \
+        'provider().devices(), gpu_names(), cpu(), memory(), disk_io(), net_io(), cpu_seconds()\n' \
         'print(sorted({"pynvml", "psutil"} & set(sys.modules)))'
     p = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
     assert p.stdout.strip() == '[]', p.stderr

@@ -66,7 +66,7 @@ def _option(p:Any, help:str)->tuple[list[str], dict[str, Any]]:
 
 def _argument(p:Any, help:str)->dict[str, Any]:
     "What `add_argument` has to know about the argument for the parameter `p`."
-    if p.kind == p.VAR_POSITIONAL: return dict(nargs='*' if p.name == 'tags' else '+', help=help)
+    if p.kind == p.VAR_POSITIONAL: return dict(nargs='*' if p.name in ('tags', 'only') else '+', help=help)
     return dict(nargs=None if p.default is p.empty else '?', default=p.default, help=help)
 
 # %% ../../nbs/cli/99_main.ipynb #c017

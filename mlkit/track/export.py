@@ -81,7 +81,7 @@ LARGEST = 5_000_000 # Bytes of a text file that still goes into the JSON
 def _texts(r:RunRecord)->dict[str, str]:
     "The text files of the run `r` beside its history and events: code, environment, console."
     out = {}
-    for p in [r.path/'env.json', r.path/'console.log', *sorted((r.path/'code').rglob('*'))]:
+    for p in [r.path/'env.json', r.path/'machine.json', r.path/'console.log', *sorted((r.path/'code').rglob('*'))]:
         if p.is_file() and p.stat().st_size <= LARGEST and b'\0' not in (data := p.read_bytes()):
             out[p.relative_to(r.path).as_posix()] = data.decode('utf-8', 'surrogateescape')
     return out
@@ -245,7 +245,7 @@ def _inside(root:Path, name:str)->Path:
     "The path of the file `name` below `root`; `ValueError` when it would be anywhere else."
     for part in name.split('/'):
         if part in ('', '.', '..') or re.search(r'[\x00-\x1f\\]', part): raise ValueError(f'A run has no file {name!r} to import')
-    if name in ('env.json', 'console.log') or name.startswith('code/'): return root/name
+    if name in ('env.json', 'machine.json', 'console.log') or name.startswith('code/'): return root/name
     raise ValueError(f"A run has no file {name!r} to import")
 
 def _fill(folder:Path, run:dict[str, Any], meta:dict[str, Any])->None:

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core.hardware import cpu, cpu_seconds, disk_io, gpus, memory, net_io
+from ..core.devices import provider
+from ..core.hardware import cpu, cpu_seconds, disk_io, memory, net_io
 
 # %% ../../nbs/track/17_monitor.ipynb #c008
 _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f]')
@@ -284,7 +285,7 @@ class SystemMonitor:
         path:str|Path='.', # A folder on the disk whose fill is measured
     ):
         self.log, self.path, self.cores, self.warned = log, str(path), cpu()['cores'], False
-        self.last = self._counters()
+        self.last, self.provider = self._counters(), provider()
 
     def _counters(self)->dict[str, float]:
         used = cpu_seconds()
@@ -312,7 +313,8 @@ class SystemMonitor:
 
     def _cards(self)->dict[str, float]:
         names = dict(util='util', used_gb='memory_gb', power_w='power_w', temp_c='temp_c')
-        return {f'gpu{g["index"]}/{name}': float(g[k]) for g in gpus() for k,name in names.items() if g[k] is not None}
+        known = ((d.index, name, getattr(d, k)) for d in self.provider.devices() for k,name in names.items())
+        return {f'gpu{i}/{name}': float(v) for i,name,v in known if v is not None}
 
     def sample(self)->dict[str, float]: # For example {'sys/cpu': 37.5, 'sys/gpu0/util': 98., ...}; {} when it failed
         "Measure once; what this machine can't tell is left out."

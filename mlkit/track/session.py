@@ -368,12 +368,13 @@ def _capture(run:Run, code:bool, console:bool, system:bool, hardware:bool, packa
             monitor = SystemMonitor(path=run.path)
             run.every(EVERY, lambda: run.log_system(monitor.sample()))
             run.on_finish(lambda: run.log_system(monitor.sample()))       # so that a short run has one as well
-        from mlkit.track.capture import capture_code, capture_env, capture_hardware
+        from mlkit.track.capture import capture_code, capture_env, capture_hardware, capture_machine
         found = {}
         if code: found['code'] = capture_code(run.path)
         if packages: capture_env(run.path)
         if hardware: found['hardware'] = capture_hardware()
         run.update_meta(**found)
+        if system: capture_machine(run.path)
     def try_look():
         try: look()
         except Exception as e: warn(f'not everything about this run is captured ({type(e).__name__}: {e})')

@@ -1,0 +1,40 @@
+"What this machine has, whether it is healthy and fast, whether a model fits, what it costs, and whose turn it is."
+import sys as _sys
+from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
+
+TYPE_CHECKING = False                       # as in mlkit/__init__.py: typing is slow to import, editors know the name
+if TYPE_CHECKING:
+    from mlkit.compute.cost import Costs, Utilisation, cost, utilisation
+    from mlkit.compute.doctor import check, doctor
+    from mlkit.compute.lock import Lock, LockTimeout, lock
+    from mlkit.compute.occupancy import gpus, ledger
+    from mlkit.compute.own import Breakeven, Own, Scenario, assumptions, breakeven, rent_or_own, scenarios
+    from mlkit.compute.pricelist import Prices, Rate, prices
+
+_HOME = {
+    'cost': 'Costs Utilisation cost utilisation',
+    'doctor': 'check doctor',
+    'lock': 'Lock LockTimeout lock',
+    'occupancy': 'gpus ledger',
+    'own': 'Breakeven Own Scenario assumptions breakeven rent_or_own scenarios',
+    'pricelist': 'Prices Rate prices'}
+_LAZY = {name: f'{__name__}.{home}' for home, names in _HOME.items() for name in names.split()}
+__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'cost', 'Costs', 'doctor', 'gpus', 'ledger', 'lock',
+    'Lock', 'LockTimeout', 'Own', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Scenario', 'scenarios',
+    'Utilisation', 'utilisation']
+
+class _Package(_ModuleType):
+    "A package in which a function keeps its name although a module is called the same."
+    def __setattr__(self, name, value):
+        if name in _LAZY and isinstance(value, _ModuleType): return     # Python binds a submodule once it is imported
+        super().__setattr__(name, value)
+
+_sys.modules[__name__].__class__ = _Package
+
+def __getattr__(name):
+    if name not in _LAZY: raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_LAZY[name]), name)
+    return value
+
+def __dir__(): return sorted(set(globals()) | set(__all__))
