@@ -184,10 +184,9 @@ class Checkpoint(Callback):
         if self.best: self._keep_best(learn)
         self.save(learn)
 
-    def after_fit(self, learn:Any)->None:
-        if learn._signal: self.save(learn)
-
-    def cleanup_fit(self, learn:Any)->None: self.wait()
+    def cleanup_fit(self, learn:Any)->None:
+        if learn._paused: self.save(learn)
+        self.wait()
 
     def save(self,
         learn:Any, # The learner

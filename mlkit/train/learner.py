@@ -253,7 +253,7 @@ class Learner(Loop):
         except CancelFit as e:
             self.stop = self.stop or str(e)
             if self._signal: self._paused = dict(position(self), run=self.run.id if self.run else None)
-            self._call('after_fit')
+            else: self._call('after_fit')
         finally: self._call('cleanup_fit')
 
     def _restore(self, state:dict)->None:

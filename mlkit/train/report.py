@@ -145,12 +145,10 @@ class Progress(Callback):
         text = '  '.join(f'{k} {show_number(v)}' for k,v in self.rows[-1].items() if k != 'time')
         self._write(f"{text}  {self.rows[-1]['time']}", end='\n')
 
-    def after_fit(self, learn:Loop)->None:
-        if self._kind == 'notebook': self._show(learn, time.monotonic())
-        elif learn.stop: self._write(f'stopped: {learn.stop}', end='\n')
-
     def cleanup_fit(self, learn:Loop)->None:
-        if self._kind == 'terminal': self._write('', end='')
+        if self._kind == 'notebook' and learn.loss is not None: self._show(learn, time.monotonic())
+        elif learn.stop: self._write(f'stopped: {learn.stop}', end='\n')
+        elif self._kind == 'terminal': self._write('', end='')
 
     def _read(self, learn:Loop)->float:
         "The present loss, smoothed; the one place that waits for a device."
