@@ -193,6 +193,8 @@ class Checkpoint(Callback):
     )->None:
         "Save the training as it is now; a disk that fails warns and stops nothing."
         if self._to is None or learn.rank: return
+        for o in learn.acting:
+            if hasattr(o, 'flush'): o.flush()            # no row of before this checkpoint may be missing after it
         self.wait()
         self._due, self._at = time.monotonic() + 60*self.minutes, learn.global_step
         state = training_state(learn)

@@ -87,13 +87,30 @@ class Track(Callback):
     order = 80
     def __init__(self,
         run:Any, # A live `Run`
-    ): self.run = run
+        seconds:float=.1, # How long a loss may wait on its device until it is read
+    ):
+        self.run, self.seconds = run, seconds
+        self._rows, self._due = [], 0.
 
     def after_step(self, learn:Loop)->None:
-        self.run.log({'train/loss': learn.loss, 'train/lr': learn.opt.param_groups[0]['lr']}, learn.global_step - 1)
+        self._rows.append((learn.global_step - 1, learn.loss, learn.opt.param_groups[0]['lr']))
+        if (now := time.monotonic()) >= self._due:
+            self._due = now + self.seconds
+            self.flush()
+
+    def flush(self)->None:
+        "Write what was collected."
+        rows, self._rows = self._rows, []
+        if not rows: return
+        with torch.no_grad(): losses = torch.stack([loss for _, loss, _ in rows]).tolist()
+        log = self.run.log
+        for (step, _, lr), loss in zip(rows, losses, strict=True): log({'train/loss': loss, 'train/lr': lr}, step)
 
     def after_epoch(self, learn:Loop)->None:
+        self.flush()
         if learn.results: self.run.log({**learn.results, 'epoch': learn.epoch}, max(learn.global_step - 1, 0))
+
+    def cleanup_fit(self, learn:Loop)->None: self.flush()
 
 # %% ../../nbs/train/41a_report.ipynb #c019
 def show_time(
