@@ -139,6 +139,7 @@ class Passes(Verbs):
     steps_of_fit:int = 0          # Batches of all training passes of this fit
     resuming:bool = False         # Whether this fit goes on with an earlier one
     results:dict[str, float]      # Results of the last epoch, by name
+    acting:list[Callback]
     _on:Any
     _verbs:Any
 
@@ -148,7 +149,8 @@ class Passes(Verbs):
         predict, get_loss, backward, step, zero_grad = self._verbs
         before_batch, after_predict, after_loss, after_backward = on.before_batch, on.after_predict, on.after_loss, on.after_backward
         before_step, after_step, after_batch = on.before_step, on.after_step, on.after_batch
-        for self.batch in batches:
+        for whole in batches:
+            self.batch = whole
             try:
                 for f in before_batch: f(self)
                 predict()
@@ -165,9 +167,18 @@ class Passes(Verbs):
                     zero_grad()
                 except CancelStep: pass
             except CancelBatch: pass
+            except torch.OutOfMemoryError:
+                if not self._smaller(whole): raise
+                self._train(iter([whole]))               # this batch again
+                continue
             self.index += 1
             for f in after_batch: f(self)
             if self.stop: raise CancelFit(self.stop)
+
+    def _smaller(self, batch:Any)->bool:
+        "Whether a callback makes room after the memory ran out, so that `batch` may be tried again."
+        self.batch = batch
+        return any([o.out_of_memory(self) for o in self.acting if hasattr(o, 'out_of_memory')])
 
     def _validate(self, batches:Iterator)->None:
         "Predict and take the loss of `batches`, without gradients."
