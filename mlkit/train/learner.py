@@ -13,13 +13,15 @@ and gone on with, and what is wrong with a batch is said before the first epoch.
 import os, signal, sys, threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from .callbacks import Accumulate, Autocast, Clip, Schedule, ToDevice, best_device, mixed_precision, to_device
-from .checkpoint import Checkpoint, _named, load_latest, load_training_state, position, set_rng_state
+from .checkpoint import Checkpoint, _named, load_latest, load_training_state, position, save_atomic, set_rng_state
 from .data import DataLoaders, Loader
+from .find import BSFind, LRFind, bs_find, lr_find, summary
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, batch_size, show_training_loop
 from .report import Metrics, Progress, Track, _in_notebook
 
@@ -269,6 +271,51 @@ class Learner(Loop):
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
         if not _in_notebook(): raise KeyboardInterrupt
         print(f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}. Run this cell again to go on, or fit(..., resume=False) to begin anew.')
+
+    def lr_find(self,
+        start:float=1e-7, # The first learning rate
+        end:float=10., # The last one
+        steps:int=100, # Steps between them, at most
+    )->LRFind: # Shows the curve and a suggestion
+        "Try learning rates on real batches; model, optimizer, generators and loaders are put back."
+        self.prepare()
+        return lr_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule))], start, end, steps)
+
+    def bs_find(self,
+        start:int=1, # The first size
+        most:int=2**16, # The largest
+    )->BSFind: # With the batch size and the accumulation that keep the present effective batch
+        "Find the largest batch that fits, by whole steps of the optimizer."
+        self.prepare()
+        return bs_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule, Accumulate))], start, most)
+
+    def summary(self)->Any: # A DataFrame
+        "Layers, shapes, parameters and FLOPs, for one training batch."
+        self.prepare()
+        return summary(self.model, to_device(_sample(self.train), self.device))
+
+    def validate(self)->dict[str, float]: # By name, such as `valid/loss`
+        "Loss and metrics of the model as it is now."
+        if self.valid is None: raise ValueError('There are no validation batches: give DataLoaders a second loader')
+        self.prepare()
+        self._compile(self.callbacks())
+        was, self.stop = self.model.training, ''
+        try: self._pass(self._validate, self.valid, False, 'valid')
+        finally: self.model.train(was)
+        return dict(self.results)
+
+    def save(self,
+        path:str|os.PathLike, # A file
+    )->None:
+        "Save the weights, in one step; `load` reads them."
+        save_atomic(self.model.state_dict(), Path(path))
+
+    def load(self,
+        path:str|os.PathLike, # A file of `save`, or a checkpoint such as `best.pt`
+    )->None:
+        "Load weights into the model; no code in the file is run."
+        state = torch.load(path, map_location='cpu', weights_only=True)
+        self.model.load_state_dict(state.get('model', state))
 
     def steps(self,
         dl:Any=None, # Batches; the training batches by default
