@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
 # %% ../../nbs/train/40a_data.ipynb #c006
 class Place(int):
@@ -118,7 +118,7 @@ class _Skip:
 def _order(dl:DataLoader, seed:int)->Any:
     "A batch sampler in the place of that of `dl`, or None where there is none."
     inner = dl.batch_sampler
-    if inner is None or not hasattr(dl.dataset, '__getitem__'): return None
+    if inner is None or isinstance(dl.dataset, IterableDataset): return None
     plain = type(inner) is BatchSampler and dl.batch_size is not None
     sampler = dl.sampler
     shuffled = type(sampler) is RandomSampler and not sampler.replacement and sampler._num_samples is None
