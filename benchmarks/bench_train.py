@@ -107,12 +107,14 @@ def main(rounds):
             same.append(c - a)
             whole += a, c
         low, _, high = st.quantiles(diffs, n=4)
-        print(f'{name:54}{st.median(diffs):+10.1f}  [{low:+.1f}, {high:+.1f}]  {st.median(whole):8.0f} {st.median(same):+6.1f}')
+        figures = f'[{low:+.1f}, {high:+.1f}]  {st.median(whole):8.0f} {st.median(same):+6.1f}'
+        print(f'{name:54}{st.median(diffs):+10.1f}  {figures}')
     print()
     expected = operations(bare(batches))
     for name, f in kinds.items():
         got = operations(f)
-        extra = {k: round((got.get(k, 0) - expected.get(k, 0))/STEPS, 2) for k in {*got, *expected} if abs(got.get(k, 0) - expected.get(k, 0)) >= STEPS/10}
+        added = {k: got.get(k, 0) - expected.get(k, 0) for k in {*got, *expected}}
+        extra = {k: round(n/STEPS, 2) for k, n in added.items() if abs(n) >= STEPS/10}
         print(f'torch operations added to a step, {name}: {extra or "none"}')
     run.finish()
 

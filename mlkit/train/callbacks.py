@@ -13,14 +13,13 @@ __all__ = ['schedules', 'best_device', 'to_device', 'ToDevice', 'Autocast', 'Hal
 # %% ../../nbs/train/41_callbacks.ipynb #c004
 import math
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from .loop import Callback, CancelFit, CancelStep, Loop, batch_size
 
-# %% ../../nbs/train/41_callbacks.ipynb #c008
+# %% ../../nbs/train/41_callbacks.ipynb #c010
 def best_device()->torch.device:
     "The accelerator of this machine, or the CPU."
     if torch.cuda.is_available(): return torch.device('cuda')
@@ -39,7 +38,7 @@ def to_device(
     if isinstance(batch, Mapping): return {k: to_device(v, device) for k,v in batch.items()}
     return batch.to(device) if hasattr(batch, 'to') else batch
 
-# %% ../../nbs/train/41_callbacks.ipynb #c011
+# %% ../../nbs/train/41_callbacks.ipynb #c014
 class ToDevice(Callback):
     "Move the model once and each batch as it comes. On a CPU there is nothing to do, and `Learner` leaves it out."
     order = -50
@@ -49,7 +48,7 @@ class ToDevice(Callback):
 
     def before_batch(self, learn:Loop)->None: learn.batch = to_device(learn.batch, self.device)
 
-# %% ../../nbs/train/41_callbacks.ipynb #c014
+# %% ../../nbs/train/41_callbacks.ipynb #c017
 class Autocast(Callback):
     "Compute the forward pass and the loss in 16 bits where that is safe; `bf16` needs nothing else."
     order = -20
@@ -58,15 +57,13 @@ class Autocast(Callback):
         device:str='cpu', # The device's type
     ): self.dtype, self.device = dtype, device
 
-    def _context(self)->Any: return torch.autocast(self.device, self.dtype)
-
     def predict(self, learn:Loop)->None:
-        with self._context(): learn.predict()
+        with torch.autocast(self.device, self.dtype): learn.predict()
 
     def get_loss(self, learn:Loop)->None:
-        with self._context(): learn.get_loss()
+        with torch.autocast(self.device, self.dtype): learn.get_loss()
 
-# %% ../../nbs/train/41_callbacks.ipynb #c017
+# %% ../../nbs/train/41_callbacks.ipynb #c020
 class HalfPrecision(Autocast):
     "Train in float16: `Autocast` and a scaled loss, so that small gradients survive."
     def __init__(self,
@@ -75,8 +72,7 @@ class HalfPrecision(Autocast):
         super().__init__(torch.float16, device)
         self._scaler = torch.amp.GradScaler(device)
 
-    def backward(self, learn:Loop)->None:
-        self._scaler.scale(learn.loss if learn.weight is None else learn.loss*learn.weight).backward()
+    def backward(self, learn:Loop)->None: self._scaler.scale(learn.loss*(1. if learn.weight is None else learn.weight)).backward()
 
     def before_step(self, learn:Loop)->None: self._scaler.unscale_(learn.opt)
 
@@ -96,7 +92,7 @@ def mixed_precision(
     if amp == 'fp16': return HalfPrecision(device)
     raise ValueError(f"Unknown amp={amp!r}; choose from: bf16, fp16")
 
-# %% ../../nbs/train/41_callbacks.ipynb #c020
+# %% ../../nbs/train/41_callbacks.ipynb #c023
 class Accumulate(Callback):
     "Add up the gradients of `n` batches before a step, weighted so that they equal those of one large batch."
     order = 10
@@ -116,7 +112,7 @@ class Accumulate(Callback):
         last = learn.index + 1 == learn.n_batches
         if self._seen < self.n and not last: raise CancelStep
         grads = [p.grad for group in learn.opt.param_groups for p in group['params'] if p.grad is not None]
-        torch._foreach_mul_(grads, 1/self._total)
+        torch._foreach_mul_(grads, 1/self._total) # type: ignore
         self._seen = self._total = 0
 
     def cleanup_fit(self, learn:Loop)->None: learn.weight = None
@@ -124,7 +120,7 @@ class Accumulate(Callback):
     def state_dict(self)->dict: return dict(seen=self._seen, total=self._total)
     def load_state_dict(self, state:dict)->None: self._seen, self._total = state['seen'], state['total']
 
-# %% ../../nbs/train/41_callbacks.ipynb #c024
+# %% ../../nbs/train/41_callbacks.ipynb #c027
 class Clip(Callback):
     "Scale the gradients down to a norm, or cut their values; `norm_` keeps the last norm, on its device."
     order = 40
@@ -139,7 +135,7 @@ class Clip(Callback):
         if self.norm is not None: self.norm_ = torch.nn.utils.clip_grad_norm_(params, self.norm)
         if self.value is not None: torch.nn.utils.clip_grad_value_(params, self.value)
 
-# %% ../../nbs/train/41_callbacks.ipynb #c027
+# %% ../../nbs/train/41_callbacks.ipynb #c030
 def one_cycle(opt:Any, lr:float, steps:int)->Any:
     "Up to `lr` and down to nothing (Smith and Topin 2018, arXiv 1708.07120)."
     return torch.optim.lr_scheduler.OneCycleLR(opt, [lr*g['lr']/opt.param_groups[0]['lr'] for g in opt.param_groups], total_steps=max(steps, 2))
@@ -157,7 +153,7 @@ def linear(opt:Any, lr:float, steps:int)->Any:
 
 schedules = dict(one_cycle=one_cycle, cosine=cosine, linear=linear)
 
-# %% ../../nbs/train/41_callbacks.ipynb #c028
+# %% ../../nbs/train/41_callbacks.ipynb #c032
 def _hyper(groups:list[dict])->list[dict]: return [{k: v for k,v in g.items() if k != 'params'} for g in groups]
 
 class Schedule(Callback):
@@ -182,7 +178,8 @@ class Schedule(Callback):
             g.pop('initial_lr', None)                    # an earlier fit's scheduler left it
         lr = self.lr or groups[0]['lr']
         needed = [p for p in inspect.signature(make).parameters.values() if p.default is p.empty and p.kind in (0, 1)]
-        self._sched = make(learn.opt) if len(needed) == 1 else make(learn.opt, lr, learn.steps_of_fit if self.every == 'step' else learn.epochs)
+        n = learn.steps_of_fit if self.every == 'step' else learn.epochs
+        self._sched = make(*([learn.opt] if len(needed) == 1 else [learn.opt, lr, n]))
         if state:
             self._sched.load_state_dict(state['sched'])
             for g, now in zip(groups, state['now'], strict=True): g.update(now)
@@ -202,7 +199,7 @@ class Schedule(Callback):
 
     def load_state_dict(self, state:dict)->None: self._state = state or None
 
-# %% ../../nbs/train/41_callbacks.ipynb #c033
+# %% ../../nbs/train/41_callbacks.ipynb #c038
 class EMA(Callback):
     "Keep a moving average of the weights: validate with it, and end with it."
     order = 60
@@ -225,12 +222,12 @@ class EMA(Callback):
     def after_step(self, learn:Loop)->None:
         self._n += 1
         decay = min(self.decay, (1 + self._n)/(10 + self._n)) if self.warmup else self.decay
-        torch._foreach_lerp_(self._average, self._tensors(learn), 1 - decay)
+        torch._foreach_lerp_(self._average, self._tensors(learn), 1 - decay) # type: ignore
 
     def _swap(self, learn:Loop)->None:
         now = self._tensors(learn)
         own = [t.clone() for t in now]
-        torch._foreach_copy_(now, self._average)
+        torch._foreach_copy_(now, self._average) # type: ignore
         self._average = own
 
     def before_valid(self, learn:Loop)->None: self._swap(learn)
@@ -242,7 +239,7 @@ class EMA(Callback):
     def state_dict(self)->dict: return dict(average=self._average, n=self._n)
     def load_state_dict(self, state:dict)->None: self._average, self._n = state['average'], state['n']
 
-# %% ../../nbs/train/41_callbacks.ipynb #c036
+# %% ../../nbs/train/41_callbacks.ipynb #c041
 class EarlyStop(Callback):
     "End the fit when a result hasn't become better for some epochs."
     order = 70
@@ -271,7 +268,7 @@ class EarlyStop(Callback):
     def state_dict(self)->dict: return dict(best=self._best, bad=self._bad)
     def load_state_dict(self, state:dict)->None: self._best, self._bad = state['best'], state['bad']
 
-# %% ../../nbs/train/41_callbacks.ipynb #c039
+# %% ../../nbs/train/41_callbacks.ipynb #c044
 class Compile(Callback):
     "Compile the model's forward pass with `torch.compile` for the time of the fit."
     order = -40
@@ -279,5 +276,8 @@ class Compile(Callback):
         **options:Any, # For `torch.compile`, such as mode='max-autotune'
     ): self.options, self._compiled = options, None
 
-    def before_fit(self, learn:Loop)->None: self._compiled = learn.model.__dict__.get('_compiled_call_impl'); learn.model.compile(**self.options)
+    def before_fit(self, learn:Loop)->None:
+        self._compiled = learn.model.__dict__.get('_compiled_call_impl')
+        learn.model.compile(**self.options)
+
     def cleanup_fit(self, learn:Loop)->None: learn.model._compiled_call_impl = self._compiled

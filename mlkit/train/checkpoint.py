@@ -24,7 +24,7 @@ from .loop import Callback, Loop
 # %% ../../nbs/train/42_checkpoint.ipynb #c007
 def rng_state()->dict[str, Any]:
     "The state of the generators of Python, NumPy, torch and its devices, in types that `torch.load` takes without running code."
-    out:dict[str, Any] = dict(torch=torch.get_rng_state(), python=random.getstate())
+    out = dict[str, Any](torch=torch.get_rng_state(), python=random.getstate())
     if np := sys.modules.get('numpy'):
         kind, keys, *rest = np.random.get_state()
         out['numpy'] = (kind, torch.from_numpy(keys.astype('i8')), *rest)
@@ -43,7 +43,7 @@ def set_rng_state(
         np.random.set_state((kind, keys.numpy().astype('u4'), *rest))
     if 'cuda' in state and torch.cuda.device_count() == len(state['cuda']): torch.cuda.set_rng_state_all(state['cuda'])
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c010
+# %% ../../nbs/train/42_checkpoint.ipynb #c011
 def _named(cbs:Sequence[Callback])->dict[str, Callback]:
     "Callbacks by class; the second of a class gets a number."
     out = {}
@@ -62,7 +62,7 @@ def position(
     return dict(epochs=learn.epochs, epoch=learn.epoch, index=index, global_step=learn.global_step, results=dict(learn.results),
         callbacks={k: s for k,o in _named(learn.acting).items() if (s := o.state_dict())}, rng=rng_state())
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c011
+# %% ../../nbs/train/42_checkpoint.ipynb #c012
 def training_state(
     learn:Any, # A `Learner` whose fit has begun
 )->dict[str, Any]: # References, not copies
@@ -82,7 +82,7 @@ def load_training_state(
     params = dict(learn.model.named_parameters())
     for k, g in state['grads'].items(): params[k].grad = g.to(params[k].device)
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c013
+# %% ../../nbs/train/42_checkpoint.ipynb #c014
 def save_atomic(
     state:Any, # What `torch.save` takes
     path:Path, # The file; its folder is made
@@ -101,7 +101,7 @@ def save_atomic(
         finally: os.close(folder)
     finally: temp.unlink(missing_ok=True)
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c014
+# %% ../../nbs/train/42_checkpoint.ipynb #c015
 def _copy(o:Any)->Any:
     "The same structure with every tensor copied to the host's memory."
     if isinstance(o, torch.Tensor): return o.detach().to('cpu', copy=True)
@@ -123,7 +123,7 @@ def _check_safe(states:dict[str, dict])->None:
         except Exception as e:
             raise TypeError(f'{name}.state_dict() holds something besides tensors, numbers, texts, lists and dicts: {str(e).splitlines()[0][:200]}') from None
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c015
+# %% ../../nbs/train/42_checkpoint.ipynb #c017
 @dataclass(frozen=True)
 class CheckpointFile:
     "A checkpoint on the disk."
@@ -154,8 +154,30 @@ def load_latest(
         except Exception as e: warnings.warn(f'{o.path.name} is damaged and left out ({type(e).__name__})', stacklevel=2)
     return None
 
-# %% ../../nbs/train/42_checkpoint.ipynb #c017
-class Checkpoint(Callback):
+# %% ../../nbs/train/42_checkpoint.ipynb #c019
+class _Writer(Callback):
+    "Writes states to files, in a thread where they are large, and keeps the newest."
+    keep:int; background:bool|None; _thread:Any
+
+    def _write(self, state:dict, path:Path)->None:
+        def job()->None:
+            try:
+                save_atomic(state, path)
+                for o in [c for c in checkpoints(path.parent) if c.step >= 0][:-self.keep]: o.path.unlink(missing_ok=True)
+            except Exception as e: warnings.warn(f'no checkpoint was written ({type(e).__name__}: {e}); the training goes on', stacklevel=1)
+        if self.background or (self.background is None and _nbytes(state) > 2**26):
+            state = _copy(state)
+            self._thread = threading.Thread(target=job, name='checkpoint')
+            self._thread.start()
+        else: job()
+
+    def wait(self)->None:
+        "Return when the last checkpoint is on the disk."
+        if self._thread is not None: self._thread.join()
+        self._thread = None
+
+# %% ../../nbs/train/42_checkpoint.ipynb #c021
+class Checkpoint(_Writer):
     "Save the whole training now and then, keep the newest ones, and the best one if asked to."
     order = 95
     def __init__(self,
@@ -201,23 +223,6 @@ class Checkpoint(Callback):
         if not self._checked: _check_safe(state['callbacks'])
         self._checked = True
         self._write(state, self._to/f'step-{learn.global_step:08}.pt')
-
-    def _write(self, state:dict, path:Path)->None:
-        def job()->None:
-            try:
-                save_atomic(state, path)
-                for o in [c for c in checkpoints(path.parent) if c.step >= 0][:-self.keep]: o.path.unlink(missing_ok=True)
-            except Exception as e: warnings.warn(f'no checkpoint was written ({type(e).__name__}: {e}); the training goes on', stacklevel=1)
-        if self.background or (self.background is None and _nbytes(state) > 2**26):
-            state = _copy(state)
-            self._thread = threading.Thread(target=job, name='checkpoint')
-            self._thread.start()
-        else: job()
-
-    def wait(self)->None:
-        "Return when the last checkpoint is on the disk."
-        if self._thread is not None: self._thread.join()
-        self._thread = None
 
     def _keep_best(self, learn:Any)->None:
         if self.best not in learn.results: raise KeyError(f"Checkpoint: no result {self.best!r}; there are: {', '.join(learn.results) or 'none'}")

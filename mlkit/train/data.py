@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
-# %% ../../nbs/train/40a_data.ipynb #c006
+# %% ../../nbs/train/40a_data.ipynb #c007
 class Place(int):
     "A sample's index that knows its epoch, so that a worker process knows it too."
     epoch:int
@@ -29,7 +29,7 @@ class Place(int):
 
     def __reduce__(self)->tuple: return Place, (int(self), self.epoch)
 
-# %% ../../nbs/train/40a_data.ipynb #c007
+# %% ../../nbs/train/40a_data.ipynb #c009
 class Order:
     "The batches of an epoch as lists of indices: a batch sampler that can begin anywhere, and that several ranks share."
     def __init__(self,
@@ -61,7 +61,7 @@ class Order:
         epoch, order = self.epoch, self.indices().tolist()
         for i in range(self.start, len(self)): yield [Place(o, epoch) for o in order[i*self.bs:(i+1)*self.bs]]
 
-# %% ../../nbs/train/40a_data.ipynb #c009
+# %% ../../nbs/train/40a_data.ipynb #c011
 def _mix(*numbers:int)->int:
     "A seed from several whole numbers; the constants are those of splitmix64 (Steele, Lea, Flood 2014)."
     z = 0
@@ -72,7 +72,7 @@ def _mix(*numbers:int)->int:
         z ^= z >> 31
     return z & (2**63 - 1)
 
-# %% ../../nbs/train/40a_data.ipynb #c015
+# %% ../../nbs/train/40a_data.ipynb #c017
 class TensorLoader:
     "Batches from tensors of equal length, cut out by index with no worker process."
     def __init__(self,
@@ -98,12 +98,12 @@ class TensorLoader:
         o.epoch = epoch
         whole = not o.shuffle and o.world == 1
         order = None if whole else o.indices().to(self.tensors[0].device)
-        for i in range(start*o.bs, len(o)*o.bs, o.bs):
-            yield [t[i:i+o.bs] if order is None else t[order[i:i+o.bs]] for t in self.tensors]
+        def cut(i:int)->list[torch.Tensor]: return [t[i:i+o.bs] if order is None else t[order[i:i+o.bs]] for t in self.tensors]
+        yield from map(cut, range(start*o.bs, len(o)*o.bs, o.bs))
 
     def __iter__(self)->Iterator[list[torch.Tensor]]: return self.at(self.order.epoch)
 
-# %% ../../nbs/train/40a_data.ipynb #c018
+# %% ../../nbs/train/40a_data.ipynb #c020
 class _Skip:
     "Another batch sampler's batches without the first `start`; what it draws at random depends on seed and epoch."
     def __init__(self, inner:Any, seed:int): self.inner, self.seed, self.epoch, self.start = inner, seed, 0, 0
@@ -126,7 +126,7 @@ def _order(dl:DataLoader, seed:int)->Any:
         return Order(len(dl.dataset), dl.batch_size, shuffled, seed, dl.drop_last) # type: ignore
     return _Skip(inner, seed)
 
-# %% ../../nbs/train/40a_data.ipynb #c020
+# %% ../../nbs/train/40a_data.ipynb #c022
 class Keyed:
     "A data set whose samples draw the same random numbers for the same seed, epoch and index."
     def __init__(self,
@@ -143,7 +143,7 @@ class Keyed:
         try: return self.dataset[int(i)]
         finally: _set_states(was)
 
-# %% ../../nbs/train/40a_data.ipynb #c021
+# %% ../../nbs/train/40a_data.ipynb #c024
 def _get_states()->tuple:
     import random, sys
     np = sys.modules.get('numpy')
@@ -162,7 +162,7 @@ def _seed_all(seed:int)->None:
     random.seed(seed)
     if np := sys.modules.get('numpy'): np.random.seed(seed % 2**32)
 
-# %% ../../nbs/train/40a_data.ipynb #c023
+# %% ../../nbs/train/40a_data.ipynb #c026
 def draws(
     dataset:Any, # Any data set with `__getitem__`
 )->bool: # Whether reading its first sample moved a global generator
@@ -176,7 +176,7 @@ def draws(
     same = torch.equal(was[0], now[0]) and was[1] == now[1]
     return not (same and (was[2] is None or (was[2][2] == now[2][2] and (was[2][1] == now[2][1]).all())))
 
-# %% ../../nbs/train/40a_data.ipynb #c025
+# %% ../../nbs/train/40a_data.ipynb #c029
 class Loader:
     "A `DataLoader` whose epochs come in an order of seed and epoch, from any place."
     def __init__(self,
@@ -190,7 +190,8 @@ class Loader:
         if keyed is None: keyed = ours and draws(dl.dataset)
         names = 'num_workers collate_fn pin_memory timeout worker_init_fn multiprocessing_context prefetch_factor persistent_workers'
         kw = {k: getattr(dl, k) for k in names.split()}
-        self.dl = DataLoader(Keyed(dl.dataset, seed) if keyed else dl.dataset, batch_sampler=self.order, generator=torch.Generator(), **kw)
+        data:Any = Keyed(dl.dataset, seed) if keyed else dl.dataset # chkstyle: ignore
+        self.dl = DataLoader(data, batch_sampler=self.order, generator=torch.Generator(), **kw)
 
     def __len__(self)->int: return len(self.dl)
 
@@ -209,7 +210,7 @@ class Loader:
 
     def __iter__(self)->Iterator: return self.at(getattr(self.order, 'epoch', 0))
 
-# %% ../../nbs/train/40a_data.ipynb #c030
+# %% ../../nbs/train/40a_data.ipynb #c034
 def as_loader(
     dl:Any, # A `DataLoader`, something with `at(epoch, start)`, or any iterable of batches
     seed:int=0, # Seed of the order
@@ -228,7 +229,7 @@ class Batches:
     def at(self, epoch:int, start:int=0)->Iterator: return islice(iter(self.batches), start, None)
     def __iter__(self)->Iterator: return iter(self.batches)
 
-# %% ../../nbs/train/40a_data.ipynb #c031
+# %% ../../nbs/train/40a_data.ipynb #c036
 class DataLoaders:
     "Training and validation batches."
     def __init__(self,

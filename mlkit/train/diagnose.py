@@ -11,13 +11,13 @@ says whether the data or the model is slow, `LayerStats` shows what flows throug
 
 # %% ../../nbs/train/41b_diagnose.ipynb #c004
 import math, time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from .callbacks import Accumulate
-from .loop import Callback, CancelFit, Loop, batch_size, split_batch
+from .loop import Callback, Loop, batch_size, split_batch
 
 # %% ../../nbs/train/41b_diagnose.ipynb #c007
 class NotFinite(FloatingPointError): "A loss, a weight or an input that is NaN or infinite."
@@ -47,7 +47,7 @@ def first_bad(
         for h in hooks: h.remove()
     return f'the output of module {found[0][0]!r}, {found[0][1]!r}' if found else 'the loss function; the output of the model is finite'
 
-# %% ../../nbs/train/41b_diagnose.ipynb #c008
+# %% ../../nbs/train/41b_diagnose.ipynb #c009
 class FindNaN(Callback):
     "End the fit with `NotFinite` at the first loss that is NaN or infinite, and say where it came from."
     order = 5
@@ -63,7 +63,7 @@ class FindNaN(Callback):
         raise NotFinite(f'The loss is {learn.loss.item()} in epoch {learn.epoch + 1}, batch {learn.index}{since}. The first value '
             f'that is not finite is in {first_bad(learn.model, learn.batch)}. No weight was changed by this batch')
 
-# %% ../../nbs/train/41b_diagnose.ipynb #c012
+# %% ../../nbs/train/41b_diagnose.ipynb #c013
 def _pieces(batch:Any, n:int)->list[Any]:
     "A batch cut into at most `n` pieces along its first dimension."
     if isinstance(batch, torch.Tensor): return list(batch.chunk(n))
@@ -105,7 +105,7 @@ class SplitOnOOM(Callback):
         say(f'out of memory: batches are trained in {self.pieces} pieces from now on')
         return True
 
-# %% ../../nbs/train/41b_diagnose.ipynb #c019
+# %% ../../nbs/train/41b_diagnose.ipynb #c020
 class Timing(Callback):
     "Measure steps a second, samples a second, and the share of time that passes waiting for the next batch."
     order = -100
@@ -127,8 +127,7 @@ class Timing(Callback):
         if not learn.training: return
         self.steps, self.samples, self._end = self.steps + 1, self.samples + batch_size(learn.batch), self._clock()
 
-    def after_train(self, learn:Loop)->None:
-        learn.results.update({f'time/{k}': v for k,v in self.figures().items()})
+    def after_train(self, learn:Loop)->None: learn.results.update({f'time/{k}': v for k,v in self.figures().items()})
 
     def figures(self)->dict[str, float]: # `steps_per_s`, `samples_per_s`, `wait_share`, and `mfu` where FLOPs and peak are known
         "The figures of the last training pass."
@@ -143,7 +142,7 @@ class Timing(Callback):
         verdict = 'the data is quick enough' if share < .05 else 'more workers or cheaper augmentation would help' if share < .3 else 'the model waits for its data most of all'
         return f"{f['steps_per_s']:.3g} steps/s, {f['samples_per_s']:.3g} samples/s; {share:.0%} of the time waits for batches: {verdict}"
 
-# %% ../../nbs/train/41b_diagnose.ipynb #c023
+# %% ../../nbs/train/41b_diagnose.ipynb #c027
 class LayerStats(Callback):
     "Keep mean, standard deviation, share of dead units and a histogram of the layers' outputs, every so many steps."
     order = 55

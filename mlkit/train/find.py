@@ -64,7 +64,7 @@ class _Growing(Callback):
         if n >= self.steps or not smooth <= 4*self._best: raise CancelFit
         self._best = min(self._best, smooth) if n > 1 else smooth
 
-# %% ../../nbs/train/44a_find.ipynb #c009
+# %% ../../nbs/train/44a_find.ipynb #c010
 @dataclass
 class LRFind:
     "Losses over learning rates, and the suggested one."
@@ -93,6 +93,7 @@ class LRFind:
         self.plot().savefig(f, format='png', dpi=90)
         return f'<p>{self!r}</p><img alt="loss over learning rate" src="data:image/png;base64,{base64.b64encode(f.getvalue()).decode()}">'
 
+# %% ../../nbs/train/44a_find.ipynb #c012
 def steepest(
     lrs:Sequence[float], # Learning rates, growing
     losses:Sequence[float], # A smoothed loss at each
@@ -104,7 +105,7 @@ def steepest(
     if not slopes or min(slopes) >= 0: return None
     return lrs[slopes.index(min(slopes))]
 
-# %% ../../nbs/train/44a_find.ipynb #c011
+# %% ../../nbs/train/44a_find.ipynb #c016
 def lr_find(
     learn:Any, # A prepared learner
     cbs:Sequence[Callback]=(), # Callbacks that change the training, such as mixed precision
@@ -127,7 +128,7 @@ def lr_find(
             learn._call('cleanup_fit')
     return LRFind(grow.lrs, grow.losses, steepest(grow.lrs, grow.losses))
 
-# %% ../../nbs/train/44a_find.ipynb #c015
+# %% ../../nbs/train/44a_find.ipynb #c020
 @dataclass
 class BSFind:
     "The largest batch that fits, and how many of them make a step of the size asked for."
@@ -149,12 +150,14 @@ def bs_find(
 )->BSFind:
     "Double the batch until memory runs out, with whole optimizer steps; keeps the present effective batch by accumulation."
     order = getattr(learn.train, 'order', None)
-    if order is None or not hasattr(order, 'bs'): raise TypeError('bs_find needs a loader whose batch size it can change: a TensorLoader, or a DataLoader with torch\'s own sampler')
+    if not hasattr(order, 'bs'): raise TypeError("bs_find needs a TensorLoader, or a DataLoader with torch's own sampler")
     wanted, fits, failed, n = order.bs, 0, None, start
     with unchanged(learn):
         try:
             while n <= most:
-                if not _steps(learn, cbs, n, steps): failed = n; break
+                if not _steps(learn, cbs, n, steps):
+                    failed = n
+                    break
                 fits = n
                 if n >= order.n: break
                 n = min(2*n, order.n)
@@ -163,6 +166,7 @@ def bs_find(
     parts = math.ceil(wanted/min(fits, wanted))
     return BSFind(fits, failed, math.ceil(wanted/parts), parts)
 
+# %% ../../nbs/train/44a_find.ipynb #c022
 def _steps(learn:Any, cbs:Sequence[Callback], bs:int, steps:int)->bool:
     "Whether `steps` steps with batches of `bs` samples fit into memory."
     learn.train.order.bs = bs
@@ -187,7 +191,7 @@ class _Stop(Callback):
     def after_batch(self, learn:Loop)->None:
         if learn.index >= self.steps: raise CancelFit
 
-# %% ../../nbs/train/44a_find.ipynb #c020
+# %% ../../nbs/train/44a_find.ipynb #c027
 def summary(
     model:Any, # The model
     batch:Any, # A batch; only its inputs are used
@@ -202,11 +206,12 @@ def summary(
         def hook(m, args, out):
             shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
             own = [p for p in m.parameters(recurse=False)]
-            rows[name] = dict(layer=name, kind=type(m).__name__, output=shape, params=sum(p.numel() for p in own), trainable=sum(p.numel() for p in own if p.requires_grad))
+            n, free = sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
+            rows[name] = dict(layer=name, kind=type(m).__name__, output=shape, params=n, trainable=free)
         return hook
     for name, m in model.named_modules():
         if not list(m.children()): hooks.append(m.register_forward_hook(look(name)))
-    counter = FlopCounterMode(display=False, depth=None)
+    counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter: model.eval()(*args, **kw)
     finally:

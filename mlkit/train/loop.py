@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['EVENTS', 'VERBS', 'Callback', 'compile_events', 'CancelBatch', 'CancelStep', 'CancelEpoch', 'CancelFit',
-           'split_batch', 'batch_size', 'Verbs', 'Passes', 'Loop', 'show_training_loop']
+           'split_batch', 'batch_size', 'Verbs', 'Place', 'Passes', 'Loop', 'show_training_loop']
 
 # %% ../../nbs/train/40_loop.ipynb #c002
 """The loop that everybody writes, once: five verbs (`predict`, `get_loss`, `backward`, `step`, `zero_grad`) and, between
 them, events at which callbacks may look and change what they like. An event that nobody uses costs nothing."""
 
-# %% ../../nbs/train/40_loop.ipynb #c007
+# %% ../../nbs/train/40_loop.ipynb #c009
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import SimpleNamespace
@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-# %% ../../nbs/train/40_loop.ipynb #c009
+# %% ../../nbs/train/40_loop.ipynb #c011
 EVENTS = '''before_fit before_epoch before_train before_batch after_predict after_loss after_backward before_step after_step
 after_batch after_train before_valid after_valid after_epoch after_fit cleanup_fit'''.split() # `cleanup_fit` comes always
 VERBS = 'predict get_loss backward step zero_grad'.split()
 
-# %% ../../nbs/train/40_loop.ipynb #c011
+# %% ../../nbs/train/40_loop.ipynb #c013
 class Callback:
     "Something that acts at the events of a `Loop`: define methods named like `EVENTS`; a method named like one of `VERBS` replaces it."
     order:int = 0 # Lower numbers come first; those that change the batch are below 0, those that report above 50
@@ -39,7 +39,7 @@ class Callback:
 
     def __repr__(self)->str: return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k,v in vars(self).items() if k[:1] != '_')})"
 
-# %% ../../nbs/train/40_loop.ipynb #c014
+# %% ../../nbs/train/40_loop.ipynb #c016
 def _misspelt(cls:type)->tuple[str, str]|None:
     "A method of `cls` that looks like an event but is none, and the event it looks like."
     from difflib import get_close_matches
@@ -57,7 +57,7 @@ def _check_callback(cb:Any)->Callback:
             raise ValueError(f'{cls.__name__}.{bad[0]} is no event and would never be called; did you mean {bad[1]}?')
     return cb
 
-# %% ../../nbs/train/40_loop.ipynb #c017
+# %% ../../nbs/train/40_loop.ipynb #c019
 def compile_events(
     cbs:Sequence[Callback], # The callbacks of a fit
 )->SimpleNamespace: # For each event a tuple of bound methods, in the callbacks' order
@@ -65,13 +65,15 @@ def compile_events(
     cbs = sorted(cbs, key=lambda o: o.order)
     return SimpleNamespace(**{e: tuple(getattr(o, e) for o in cbs if hasattr(o, e)) for e in EVENTS})
 
-# %% ../../nbs/train/40_loop.ipynb #c020
+# %% ../../nbs/train/40_loop.ipynb #c022
 class CancelBatch(Exception): "Skip the rest of this batch."
 class CancelStep(Exception): "Skip the optimizer's step and `zero_grad`, so that gradients add up."
 class CancelEpoch(Exception): "Skip the rest of this pass over the batches."
+
+# %% ../../nbs/train/40_loop.ipynb #c024
 class CancelFit(Exception): "End the fit, in good order."
 
-# %% ../../nbs/train/40_loop.ipynb #c022
+# %% ../../nbs/train/40_loop.ipynb #c026
 def split_batch(
     batch:Any, # What the loader gave: a tuple whose last element is the target, a dict, or a single tensor
 )->tuple[tuple, dict, Any]: # The model's arguments, its keyword arguments, the target or None
@@ -88,7 +90,7 @@ def batch_size(
     for o in batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (tuple, list)) else (): return batch_size(o)
     return 1
 
-# %% ../../nbs/train/40_loop.ipynb #c025
+# %% ../../nbs/train/40_loop.ipynb #c029
 class Verbs:
     "What happens to a batch. Override one in a subclass, or let a callback replace it."
     model:Any; opt:Any; batch:Any=None; pred:Any=None; target:Any=None; loss:Any=None
@@ -123,9 +125,9 @@ class Verbs:
         "Forget the gradients."
         self.opt.zero_grad()
 
-# %% ../../nbs/train/40_loop.ipynb #c027
-class Passes(Verbs):
-    "The passes over the batches, with their events."
+# %% ../../nbs/train/40_loop.ipynb #c031
+class Place(Verbs):
+    "Where a training is: plain attributes, to read at any moment."
     epoch:int = 0        # Epochs finished before this one
     index:int = 0        # Place of the batch in this pass
     global_step:int = 0  # Optimizer steps so far, over all fits
@@ -143,6 +145,9 @@ class Passes(Verbs):
     _on:Any
     _verbs:Any
 
+# %% ../../nbs/train/40_loop.ipynb #c033
+class _TrainingPass(Place):
+    "The pass over the training batches, with its events."
     def _train(self, batches:Iterator)->None:
         "Train on `batches`; `index` counts on from where it stands."
         on = self._on
@@ -178,8 +183,11 @@ class Passes(Verbs):
     def _smaller(self, batch:Any)->bool:
         "Whether a callback makes room after the memory ran out, so that `batch` may be tried again."
         self.batch = batch
-        return any([o.out_of_memory(self) for o in self.acting if hasattr(o, 'out_of_memory')])
+        return any([o.out_of_memory(self) for o in self.acting if hasattr(o, 'out_of_memory')]) # type: ignore
 
+# %% ../../nbs/train/40_loop.ipynb #c035
+class Passes(_TrainingPass):
+    "The passes over the batches, with their events."
     def _validate(self, batches:Iterator)->None:
         "Predict and take the loss of `batches`, without gradients."
         on = self._on
@@ -196,12 +204,31 @@ class Passes(Verbs):
             for f in on.after_batch: f(self)
             if self.stop: raise CancelFit(self.stop)
 
-# %% ../../nbs/train/40_loop.ipynb #c029
+# %% ../../nbs/train/40_loop.ipynb #c037
 def _length(dl:Any)->int|None:
     try: return len(dl)
     except TypeError: return None # an iterable data set doesn't know
 
-class Loop(Passes):
+class _Tables(Passes):
+    "The tables of events and verbs of a fit."
+    cbs:list[Callback]
+
+    def _call(self, event:str)->None:
+        for f in getattr(self._on, event): f(self)
+
+    def _compile(self, cbs:Sequence[Callback])->None:
+        "Make the tables for a fit with `cbs`."
+        self.acting = sorted(cbs, key=lambda o: o.order)
+        self._on, chosen = compile_events(cbs), {}
+        for o in self.acting:
+            for verb in [v for v in VERBS if hasattr(o, v)]:
+                if verb in chosen: raise ValueError(f'{chosen[verb]} and {o} both replace `{verb}`: use one of them')
+                chosen[verb] = o
+        def replaced(o:Any, verb:str)->Callable: return lambda: getattr(o, verb)(self)
+        self._verbs = tuple(replaced(chosen[v], v) if v in chosen else getattr(self, v) for v in VERBS)
+
+# %% ../../nbs/train/40_loop.ipynb #c039
+class Loop(_Tables):
     "A model, batches, a loss and an optimizer, and the loop that brings them together; see `Learner` for the one to use."
     def __init__(self,
         model:Any, # Called with a batch's inputs
@@ -213,20 +240,6 @@ class Loop(Passes):
     ):
         self.model, self.train, self.valid, self.loss_func, self.opt = model, train, valid, loss, opt
         self.cbs, self.results = [_check_callback(o) for o in cbs], {}
-
-    def _call(self, event:str)->None:
-        for f in getattr(self._on, event): f(self)
-
-    def _compile(self, cbs:Sequence[Callback])->None:
-        "Make the tables of events and verbs for a fit with `cbs`."
-        self.acting = sorted(cbs, key=lambda o: o.order)
-        self._on, chosen = compile_events(cbs), {}
-        for o in self.acting:
-            for verb in [v for v in VERBS if hasattr(o, v)]:
-                if verb in chosen: raise ValueError(f'{chosen[verb]} and {o} both replace `{verb}`: use one of them')
-                chosen[verb] = o
-        def replaced(o:Any, verb:str)->Callable: return lambda: getattr(o, verb)(self)
-        self._verbs = tuple(replaced(chosen[v], v) if v in chosen else getattr(self, v) for v in VERBS)
 
     def _pass(self, run:Callable, dl:Any, training:bool, name:str)->None:
         "One pass over the batches of `dl` with its events."
@@ -272,7 +285,7 @@ class Loop(Passes):
             self._call('cleanup_fit')
             self.model.train(was)
 
-# %% ../../nbs/train/40_loop.ipynb #c041
+# %% ../../nbs/train/40_loop.ipynb #c053
 _LOOP = '''before_fit
 for each epoch:
     before_epoch

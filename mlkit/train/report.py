@@ -57,7 +57,7 @@ class _Whole:
     def update(self, pred:Any, target:Any, n:int)->None: self.metric.update(pred.detach(), target)
     def compute(self)->float: return float(self.metric.compute())
 
-# %% ../../nbs/train/41a_report.ipynb #c011
+# %% ../../nbs/train/41a_report.ipynb #c012
 class Metrics(Callback):
     "Take the mean loss and the metrics of each validation into `learn.results`, and the mean training loss when it is asked for."
     order = 50
@@ -78,10 +78,9 @@ class Metrics(Callback):
         n = batch_size(learn.batch)
         for i, m in enumerate(self._all.values()): m.update(learn.pred if i else learn.loss, learn.target, n)
 
-    def after_valid(self, learn:Loop)->None:
-        learn.results.update({k: m.compute() for k,m in self._all.items()})
+    def after_valid(self, learn:Loop)->None: learn.results.update({k: m.compute() for k,m in self._all.items()})
 
-# %% ../../nbs/train/41a_report.ipynb #c015
+# %% ../../nbs/train/41a_report.ipynb #c017
 class Track(Callback):
     "Write losses, learning rates and results to a run."
     order = 80
@@ -112,7 +111,7 @@ class Track(Callback):
 
     def cleanup_fit(self, learn:Loop)->None: self.flush()
 
-# %% ../../nbs/train/41a_report.ipynb #c019
+# %% ../../nbs/train/41a_report.ipynb #c021
 def show_time(
     seconds:float, # How long
 )->str: # Such as 0:07 or 1:02:33
@@ -127,8 +126,31 @@ def show_number(
     "A result as people read it."
     return f'{v:.4g}' if isinstance(v, (int, float)) else str(v)
 
-# %% ../../nbs/train/41a_report.ipynb #c021
-class Progress(Callback):
+# %% ../../nbs/train/41a_report.ipynb #c024
+class _Line(Callback):
+    "How far a fit is, in a line."
+    _smooth:float|None; _began:float; _first:int
+
+    def _read(self, learn:Loop)->float:
+        "The present loss, smoothed."
+        v = float(learn.loss.detach())
+        self._smooth = v if self._smooth is None or not math.isfinite(self._smooth) else .7*self._smooth + .3*v
+        return self._smooth
+
+    def _line(self, learn:Loop, now:float)->str:
+        "The state in a line: bar, place, rate, time left, loss."
+        n = learn.n_batches
+        share = (learn.epoch*n + min(learn.index, n))/(learn.epochs*n) if n and learn.training else (learn.epoch + .99)/max(learn.epochs, 1)
+        done, batches, spent = min(share, 1.), learn.epoch*(n or 0) + learn.index - self._first, now - self._began
+        left = spent*(1 - done)/done if done > 0 else math.inf
+        bar, what = '█'*int(20*done) + '░'*(20 - int(20*done)), 'train' if learn.training else 'valid'
+        loss = f'  loss {show_number(self._read(learn))}' if learn.loss is not None else ''
+        rate = f'  {batches/spent:.3g} batches/s' if learn.training and batches > 0 and spent > 0 else ''
+        place = f'epoch {min(learn.epoch + 1, learn.epochs)}/{learn.epochs} {what} {learn.index}/{n or "?"}'
+        return f'{bar} {place}{loss}{rate}  {show_time(spent)}<{show_time(left)}'
+
+# %% ../../nbs/train/41a_report.ipynb #c026
+class Progress(_Line):
     "Show how far a fit is: a bar in a terminal, a bar, a table and curves in a notebook, lines in a log file."
     order = 90
     def __init__(self,
@@ -167,25 +189,6 @@ class Progress(Callback):
         elif learn.stop: self._write(f'stopped: {learn.stop}', end='\n')
         elif self._kind == 'terminal': self._write('', end='')
 
-    def _read(self, learn:Loop)->float:
-        "The present loss, smoothed; the one place that waits for a device."
-        v = float(learn.loss.detach())
-        self._smooth = v if self._smooth is None or not math.isfinite(self._smooth) else .7*self._smooth + .3*v
-        return self._smooth
-
-    def _line(self, learn:Loop, now:float)->str:
-        "The state in a line: bar, place, rate, time left, loss."
-        n = learn.n_batches
-        done = (learn.epoch*n + min(learn.index, n))/(learn.epochs*n) if n and learn.training else (learn.epoch + .99)/max(learn.epochs, 1)
-        batches = learn.epoch*(n or 0) + learn.index - self._first
-        spent = now - self._began
-        left = spent*(1 - done)/done if done > 0 else math.inf
-        bar = '█'*int(20*done) + '░'*(20 - int(20*done))
-        what = 'train' if learn.training else 'valid'
-        loss = f'  loss {show_number(self._read(learn))}' if learn.loss is not None else ''
-        rate = f'  {batches/spent:.3g} batches/s' if learn.training and batches > 0 and spent > 0 else ''
-        return f'{bar} epoch {min(learn.epoch + 1, learn.epochs)}/{learn.epochs} {what} {learn.index}/{n or "?"}{loss}{rate}  {show_time(spent)}<{show_time(left)}'
-
     def _write(self, text:str, end:str='')->None:
         "Put a line in the place of the last one."
         if self._kind == 'terminal': self.out.write('\r\x1b[K' + text + end)
@@ -206,7 +209,7 @@ class Progress(Callback):
         if self._handle is None: self._handle = display(html, display_id=True)
         else: self._handle.update(html)
 
-# %% ../../nbs/train/41a_report.ipynb #c022
+# %% ../../nbs/train/41a_report.ipynb #c028
 def _is_terminal(out:Any)->bool: return hasattr(out, 'isatty') and out.isatty() and os.environ.get('TERM') != 'dumb'
 
 def _in_notebook()->bool:
@@ -215,12 +218,14 @@ def _in_notebook()->bool:
     shell = ip.get_ipython() if ip else None
     return shell is not None and hasattr(shell, 'kernel')
 
-def _curve(points:Sequence[tuple[float, float]], w:int=420, h:int=90)->str:
+# %% ../../nbs/train/41a_report.ipynb #c030
+def _curve(points:Sequence[tuple], w:int=420, h:int=90)->str:
     "A line as SVG; at most 400 points, of each stretch the lowest and the highest."
     points = [(x, y) for x,y in points if math.isfinite(y)]
     if len(points) < 2: return ''
     n = max(1, len(points)//200)
-    cut = [p for i in range(0, len(points), n) for p in sorted({min(points[i:i+n], key=lambda o: o[1]), max(points[i:i+n], key=lambda o: o[1])})]
+    parts = [points[i:i+n] for i in range(0, len(points), n)]
+    cut = [p for o in parts for p in sorted({min(o, key=lambda p: p[1]), max(o, key=lambda p: p[1])})]
     xs, ys = [x for x,_ in cut], [y for _,y in cut]
     x0, dx, y0, dy = min(xs), max(xs) - min(xs) or 1, min(ys), max(ys) - min(ys) or 1
     at = ' '.join(f'{w*(x - x0)/dx:.1f},{h - 4 - (h - 8)*(y - y0)/dy:.1f}' for x,y in cut)
