@@ -90,7 +90,8 @@ def main(rounds):
     batches, store = data(), tempfile.mkdtemp()
     run = mlkit.init('bench', store=store, console=False)
     learn = Learner(made()[0], (batches, None), F.cross_entropy, torch.optim.SGD, lr=.01, device='cpu')
-    kinds = {'Loop, no callbacks': looped(batches), 'Loop, 5 callbacks with 6 empty hooks each': looped(batches, *(Hooks() for _ in range(5))),
+    kinds = {'Loop, no callbacks': looped(batches),
+        'Loop, 5 callbacks with 6 empty hooks each': looped(batches, *(Hooks() for _ in range(5))),
         'Loop, tracked': looped(batches, Track(run)),
         'Loop, tracked, 10 Hz bar': looped(batches, Track(run), Progress(io.StringIO(), 'terminal')),
         'Learner.fit, tracked, bar': lambda: learn.fit(1, run=run, rehearse=False, checkpoint=False),

@@ -138,7 +138,8 @@ class Clip(Callback):
 # %% ../../nbs/train/41_callbacks.ipynb #c030
 def one_cycle(opt:Any, lr:float, steps:int)->Any:
     "Up to `lr` and down to nothing (Smith and Topin 2018, arXiv 1708.07120)."
-    return torch.optim.lr_scheduler.OneCycleLR(opt, [lr*g['lr']/opt.param_groups[0]['lr'] for g in opt.param_groups], total_steps=max(steps, 2))
+    first, *_ = rates = [g['lr'] for g in opt.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(opt, [lr*o/first for o in rates], total_steps=max(steps, 2))
 
 def cosine(opt:Any, lr:float, steps:int)->Any:
     "From `lr` to nothing along half a cosine, after a linear warm-up of 5 % (Loshchilov and Hutter 2016, arXiv 1608.03983)."
@@ -164,7 +165,8 @@ class Schedule(Callback):
         every:str='step', # 'step' or 'epoch': when the scheduler moves on
         lr:float|None=None, # The highest learning rate; the optimizer's by default
     ):
-        if isinstance(make, str) and make not in schedules: raise ValueError(f"Unknown schedule {make!r}; choose from: {', '.join(schedules)}")
+        known = not isinstance(make, str) or make in schedules
+        if not known: raise ValueError(f"Unknown schedule {make!r}; choose from: {', '.join(schedules)}")
         if every not in ('step', 'epoch'): raise ValueError(f"every={every!r}: choose from: step, epoch")
         self.make, self.every, self.lr, self._sched, self._state = make, every, lr, None, None
 

@@ -121,7 +121,8 @@ def _check_safe(states:dict[str, dict])->None:
         f.seek(0)
         try: torch.load(f, weights_only=True)
         except Exception as e:
-            raise TypeError(f'{name}.state_dict() holds something besides tensors, numbers, texts, lists and dicts: {str(e).splitlines()[0][:200]}') from None
+            why = str(e).splitlines()[0][:200]
+            raise TypeError(f'{name}.state_dict() holds something besides tensors, numbers, texts, lists and dicts: {why}') from None
 
 # %% ../../nbs/train/42_checkpoint.ipynb #c017
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ class Checkpoint(_Writer):
         folder:str|Path|None=None, # Where to; the run's folder by default
         background:bool|None=None, # Write in a thread; by default from 64 MiB on
     ):
-        self.minutes, self.steps, self.keep, self.best, self.folder, self.background = minutes, steps, max(keep, 1), best, folder, background
+        self.minutes, self.steps, self.keep, self.best = minutes, steps, max(keep, 1), best
+        self.folder, self.background = folder, background
         self.mode = mode or ('min' if best and best.endswith(('loss', 'error', 'perplexity')) else 'max')
         self._thread, self._error, self._value, self._checked = None, None, None, False
 
@@ -225,7 +227,8 @@ class Checkpoint(_Writer):
         self._write(state, self._to/f'step-{learn.global_step:08}.pt')
 
     def _keep_best(self, learn:Any)->None:
-        if self.best not in learn.results: raise KeyError(f"Checkpoint: no result {self.best!r}; there are: {', '.join(learn.results) or 'none'}")
+        known = ', '.join(learn.results) or 'none'
+        if self.best not in learn.results: raise KeyError(f'Checkpoint: no result {self.best!r}; there are: {known}')
         v = learn.results[self.best]*(1 if self.mode == 'max' else -1)
         if self._to is None or learn.rank or (self._value is not None and v <= self._value): return
         self._value = v

@@ -201,11 +201,13 @@ class Loader:
     )->Iterator: # What the loader's collation gives
         "The batches of an epoch from a place on."
         if self.order is None:
-            if start: warnings.warn(f'{type(self.dl.dataset).__name__} has no indices: its first {start} batches are read and thrown away', stacklevel=2)
+            name = type(self.dl.dataset).__name__
+            if start: warnings.warn(f'{name} has no indices: its first {start} batches are read and thrown away', stacklevel=2)
             yield from islice(iter(self.dl), start, None)
             return
         self.order.epoch, self.order.start = epoch, start
-        if hasattr(inner := getattr(getattr(self.order, 'inner', None), 'sampler', None), 'set_epoch'): inner.set_epoch(epoch) # type: ignore
+        inner:Any = getattr(getattr(self.order, 'inner', None), 'sampler', None) # chkstyle: ignore
+        if hasattr(inner, 'set_epoch'): inner.set_epoch(epoch)
         yield from self.dl
 
     def __iter__(self)->Iterator: return self.at(getattr(self.order, 'epoch', 0))

@@ -139,7 +139,8 @@ class Timing(Callback):
     def __str__(self)->str:
         f = self.figures()
         share = f['wait_share']
-        verdict = 'the data is quick enough' if share < .05 else 'more workers or cheaper augmentation would help' if share < .3 else 'the model waits for its data most of all'
+        limits = (.05, 'the data is quick enough'), (.3, 'more workers or cheaper augmentation would help')
+        verdict = next((words for limit, words in limits if share < limit), 'the model waits for its data most of all')
         return f"{f['steps_per_s']:.3g} steps/s, {f['samples_per_s']:.3g} samples/s; {share:.0%} of the time waits for batches: {verdict}"
 
 # %% ../../nbs/train/41b_diagnose.ipynb #c027
@@ -187,7 +188,8 @@ class LayerStats(Callback):
             axs[0, i].plot(steps, [o[1] for o in os], label='mean')
             axs[0, i].plot(steps, [o[2] for o in os], label='std', linestyle='--')
             axs[0, i].set(title=name, xlabel='step')
-            axs[1, i].imshow(torch.stack([o[4] for o in os]).T.log1p(), origin='lower', aspect='auto', extent=(steps[0], steps[-1] + 1, 0, self.widths[name]))
+            image, edges = torch.stack([o[4] for o in os]).T.log1p(), (steps[0], steps[-1] + 1, 0, self.widths[name])
+            axs[1, i].imshow(image, origin='lower', aspect='auto', extent=edges)
             axs[1, i].set(xlabel='step', ylabel='|output|')
         axs[0, 0].legend()
         plt.close(fig)

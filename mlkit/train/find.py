@@ -23,7 +23,8 @@ from .checkpoint import rng_state, set_rng_state
 from .loop import Callback, CancelFit, Loop, _length
 
 # %% ../../nbs/train/44a_find.ipynb #c006
-_PLACE = 'epoch index global_step stop training trained epoch_over epochs n_batches steps_of_fit results batch pred target loss weight'.split()
+_PLACE = '''epoch index global_step stop training trained epoch_over epochs n_batches steps_of_fit results
+batch pred target loss weight'''.split()
 
 @contextmanager
 def unchanged(
@@ -48,7 +49,8 @@ def unchanged(
 class _Growing(Callback):
     "Multiply the learning rate at each step until the loss explodes."
     order = 46
-    def __init__(self, start:float, end:float, steps:int): self.start, self.factor, self.steps = start, (end/start)**(1/max(steps - 1, 1)), steps
+    def __init__(self, start:float, end:float, steps:int):
+        self.start, self.factor, self.steps = start, (end/start)**(1/max(steps - 1, 1)), steps
 
     def before_fit(self, learn:Loop)->None: self.lrs, self.losses, self._mean, self._best = [], [], 0., math.inf
 
@@ -149,7 +151,7 @@ def bs_find(
     steps:int=2, # Steps with each
 )->BSFind:
     "Double the batch until memory runs out, with whole optimizer steps; keeps the present effective batch by accumulation."
-    order = getattr(learn.train, 'order', None)
+    order:Any = getattr(learn.train, 'order', None) # chkstyle: ignore
     if not hasattr(order, 'bs'): raise TypeError("bs_find needs a TensorLoader, or a DataLoader with torch's own sampler")
     wanted, fits, failed, n = order.bs, 0, None, start
     with unchanged(learn):
@@ -205,7 +207,7 @@ def summary(
     def look(name):
         def hook(m, args, out):
             shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-            own = [p for p in m.parameters(recurse=False)]
+            own = list(m.parameters(recurse=False))
             n, free = sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)
             rows[name] = dict(layer=name, kind=type(m).__name__, output=shape, params=n, trainable=free)
         return hook

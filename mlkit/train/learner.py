@@ -10,7 +10,7 @@ __all__ = ['BatchError', 'describe', 'Learner']
 and gone on with, and what is wrong with a batch is said before the first epoch."""
 
 # %% ../../nbs/train/45_learner.ipynb #c006
-import os, signal, sys, threading
+import os, signal, threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-from .callbacks import Accumulate, Autocast, Clip, Schedule, ToDevice, best_device, mixed_precision, to_device
+from .callbacks import Accumulate, Clip, Schedule, ToDevice, best_device, mixed_precision, to_device
 from .checkpoint import Checkpoint, _named, load_latest, load_training_state, position, save_atomic, set_rng_state
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
-from .loop import Callback, CancelFit, Loop, _check_callback, _length, batch_size, show_training_loop
+from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
 from .report import Metrics, Progress, Track, _in_notebook
 
 # %% ../../nbs/train/45_learner.ipynb #c008
@@ -54,14 +54,13 @@ def _first_line(e:BaseException)->str: return (str(e).strip() or type(e).__name_
 # %% ../../nbs/train/45_learner.ipynb #c012
 class _Rehearsal:
     "One batch through the model, the loss and the metrics of a learner, before the training."
-    def __init__(self, learn:'Learner', which:str): self.learn, self.which = learn, which
+    def __init__(self, learn:Any, which:str): self.learn, self.which = learn, which
 
     def run(self, batch:Any)->None:
         learn = self.learn
         learn.batch = to_device(batch, learn.device) if learn.device.type != 'cpu' else batch
         self._finite(learn.batch)
-        with _entered(learn.model) as stack:
-            self._stage('predict', stack)
+        with _entered(learn.model) as stack: self._stage('predict', stack)
         self._stage('get_loss', [])
         self._loss()
         for m in learn.metrics:
@@ -71,33 +70,37 @@ class _Rehearsal:
         learn = self.learn
         try: learn._verbs[('predict', 'get_loss').index(verb)]()
         except Exception as e:
-            if verb == 'get_loss':
-                raise BatchError(f'The loss failed on a {self.which} batch: {_first_line(e)}. It got the prediction {describe(learn.pred)} and the target {describe(learn.target)}') from e
+            what = f'on a {self.which} batch'
+            got = f'the prediction {describe(learn.pred)} and the target {describe(learn.target)}'
+            if verb == 'get_loss': raise BatchError(f'The loss failed {what}: {_first_line(e)}. It got {got}') from e
             name, m, args = stack[-1] if stack else ('', learn.model, learn.batch)
-            where = f'module {name!r}, {m!r},' if name and not list(m.children()) else type(learn.model).__name__ if not name else f'module {name!r}, a {type(m).__name__},'
-            raise BatchError(f'The model failed on a {self.which} batch, in {where} which got {describe(args)}: {_first_line(e)}. The batch is {describe(learn.batch)}') from e
+            where = type(m).__name__ if not name else f'module {name!r}, ' + (f'a {type(m).__name__},' if list(m.children()) else f'{m!r},')
+            text = f'{describe(args)}: {_first_line(e)}. The batch is {describe(learn.batch)}'
+            raise BatchError(f'The model failed {what}, in {where} which got {text}') from e
 
     def _loss(self)->None:
         loss = self.learn.loss
         if not isinstance(loss, torch.Tensor): raise BatchError(f'The loss is a {type(loss).__name__}, not a tensor: return a scalar tensor')
         if loss.numel() != 1: raise BatchError(f'The loss has the shape {tuple(loss.shape)}, not one number: take its mean')
         if self.which == 'training' and not loss.requires_grad:
-            raise BatchError('The loss has no gradient: no trainable parameter takes part in it (is something detached, or computed under torch.no_grad?)')
+            raise BatchError('The loss has no gradient: no trainable parameter takes part in it (is something detached, or under no_grad?)')
 
     def _metric(self, m:Callable)->None:
         try: m(self.learn.pred, self.learn.target)
         except Exception as e:
-            raise BatchError(f'The metric {getattr(m, "__name__", m)} failed on a {self.which} batch: {_first_line(e)}. It got {describe(self.learn.pred)} and {describe(self.learn.target)}') from e
+            name, got = getattr(m, '__name__', m), f'{describe(self.learn.pred)} and {describe(self.learn.target)}'
+            raise BatchError(f'The metric {name} failed on a {self.which} batch: {_first_line(e)}. It got {got}') from e
 
     def _finite(self, batch:Any)->None:
         parts = batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, (list, tuple)) else [(0, batch)]
         for k, t in parts:
-            if isinstance(t, torch.Tensor) and t.is_floating_point() and (bad := int((~torch.isfinite(t)).sum())):
-                raise BatchError(f'Element {k!r} of a {self.which} batch has {bad} values that are NaN or infinite, of {t.numel()}: clean the data first')
+            if not isinstance(t, torch.Tensor) or not t.is_floating_point(): continue
+            text = f'values that are NaN or infinite, of {t.numel()}: clean the data first'
+            if bad := int((~torch.isfinite(t)).sum()): raise BatchError(f'Element {k!r} of a {self.which} batch has {bad} {text}')
 
 # %% ../../nbs/train/45_learner.ipynb #c014
 @contextmanager
-def _signals(learn:'Learner')->Iterator[None]:
+def _signals(learn:Any)->Iterator[None]:
     "Turn SIGINT, SIGTERM and SIGUSR1 into the wish to stop after this batch; only the main thread can."
     if threading.current_thread() is not threading.main_thread(): return (yield)
     names = dict(SIGINT='interrupted', SIGTERM='terminated', SIGUSR1='terminated')
@@ -113,8 +116,12 @@ def _signals(learn:'Learner')->Iterator[None]:
         for n, o in old.items(): signal.signal(n, o if o is not None else signal.SIG_DFL)
 
 # %% ../../nbs/train/45_learner.ipynb #c016
-class Learner(Loop):
-    "A model with its batches, loss and optimizer, and `fit` to train it."
+def _as_loaders(dls:Any)->DataLoaders:
+    pair = isinstance(dls, (tuple, list)) and len(dls) == 2
+    return dls if isinstance(dls, DataLoaders) else DataLoaders(*dls) if pair else DataLoaders(dls)
+
+class _Made(Loop):
+    "The parts of a learner: what it is given, and what it makes of it."
     def __init__(self,
         model:Any, # A `torch.nn.Module`
         dls:Any, # `DataLoaders`, or a pair of training and validation batches
@@ -130,9 +137,10 @@ class Learner(Loop):
         schedule:Any=None, # 'one_cycle', 'cosine', 'linear', or make(opt, lr, steps) that gives a torch scheduler
     ):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
-        self.dls = dls if isinstance(dls, DataLoaders) else DataLoaders(*dls) if isinstance(dls, (tuple, list)) and len(dls) == 2 else DataLoaders(dls)
+        self.dls = _as_loaders(dls)
         super().__init__(model, self.dls.train, self.dls.valid, loss, None, cbs)
-        self.make_opt, self.metrics, self.lr, self.device = opt, list(metrics), lr, torch.device(device) if device is not None else best_device()
+        self.make_opt, self.metrics, self.lr = opt, list(metrics), lr
+        self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
         self.run, self._signal, self._paused = None, 0, None
 
@@ -152,23 +160,24 @@ class Learner(Loop):
         if self.schedule is not None: out.append(Schedule(self.schedule))
         return sorted(out, key=lambda o: o.order)
 
-    def show_training_loop(self)->None:
-        "Print the loop with the callbacks that act at each point."
-        print(show_training_loop(self, self.callbacks()))
-
     def prepare(self,
         lr:float|None=None, # The learning rate; that of the optimizer stays by default
     )->None:
         "Bring the model to its device and make the optimizer, once; raises `ValueError` where nothing can be trained."
         for dl, what in ((self.train, 'training'), (self.valid, 'validation')):
-            if dl is not None and _length(dl) == 0: raise ValueError(f'There is not one {what} batch: is the data set empty, or smaller than a batch with drop_last?')
+            text = f'There is not one {what} batch: is the data set empty, or smaller than a batch with drop_last?'
+            if dl is not None and _length(dl) == 0: raise ValueError(text)
         self.model.to(self.device)
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
-        if self.opt is None: self.opt = self.make_opt if isinstance(self.make_opt, torch.optim.Optimizer) else self.make_opt(params, lr=lr or self.lr)
+        ready = isinstance(self.make_opt, torch.optim.Optimizer)
+        if self.opt is None: self.opt = self.make_opt if ready else self.make_opt(params, lr=lr or self.lr)
         if lr is not None:
             for g in self.opt.param_groups: g['lr'] = lr
 
+# %% ../../nbs/train/45_learner.ipynb #c018
+class _Questions(_Made):
+    "What can be asked of a learner, and leaves it as it is."
     def rehearse(self)->None:
         "Take a batch of each loader through model, loss and metrics; `BatchError` says what fails, and nothing is changed."
         was, devices = self.model.training, [self.device] if self.device.type == 'cuda' else []
@@ -181,37 +190,61 @@ class Learner(Loop):
                 self.model.train(was)
                 self.batch = self.pred = self.target = self.loss = None
 
-    def fit(self,
-        epochs:int, # Passes over the training batches
-        lr:float|None=None, # Learning rate; the learner's by default
-        cbs:Sequence[Callback]=(), # More callbacks, for this fit
-        project:str|None=None, # The project to track the run in
-        run:Any=None, # A live run to write to; the current one by default; False tracks nothing
-        name:str|None=None, # The new run's name
-        config:Mapping|None=None, # More settings to record with it
-        progress:bool=True, # Show bar, table and curves
-        resume:Any=None, # True goes on with the project's last unfinished run, or names one; False begins anew even after the stop button
-        checkpoint:Any=True, # A `Checkpoint`; True for one that keeps the newest state, False for none
-        rehearse:bool=True, # Try one batch before the first epoch
+    def lr_find(self,
+        start:float=1e-7, # The first learning rate
+        end:float=10., # The last one
+        steps:int=100, # Steps between them, at most
+    )->LRFind: # Shows the curve and a suggestion
+        "Try learning rates on real batches; model, optimizer, generators and loaders are put back."
+        self.prepare()
+        return lr_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule))], start, end, steps)
+
+    def bs_find(self,
+        start:int=1, # The first size
+        most:int=2**16, # The largest
+    )->BSFind: # With the batch size and the accumulation that keep the present effective batch
+        "Find the largest batch that fits, by whole steps of the optimizer."
+        self.prepare()
+        return bs_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule, Accumulate))], start, most)
+
+    def show_training_loop(self)->None:
+        "Print the loop with the callbacks that act at each point."
+        print(show_training_loop(self, self.callbacks()))
+
+    def summary(self)->Any: # A DataFrame
+        "Layers, shapes, parameters and FLOPs, for one training batch."
+        self.prepare()
+        return summary(self.model, to_device(_sample(self.train), self.device))
+
+    def validate(self)->dict[str, float]: # By name, such as `valid/loss`
+        "Loss and metrics of the model as it is now."
+        if self.valid is None: raise ValueError('There are no validation batches: give DataLoaders a second loader')
+        self.prepare()
+        self._compile(self.callbacks())
+        was, self.stop = self.model.training, ''
+        try: self._pass(self._validate, self.valid, False, 'valid')
+        finally: self.model.train(was)
+        return dict(self.results)
+
+# %% ../../nbs/train/45_learner.ipynb #c019
+class _Kept(_Questions):
+    "Weights in a file."
+    def save(self,
+        path:str|os.PathLike, # A file
     )->None:
-        """Train for `epochs` epochs; stopped by the stop button, the same call goes on at the next batch.
+        "Save the weights, in one step; `load` reads them."
+        save_atomic(self.model.state_dict(), Path(path))
 
-        Raises `BatchError` for a batch that model, loss or metrics can't take. In a script an interrupt ends as
-        `KeyboardInterrupt`, once the batch at hand is done."""
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
-        paused, self._paused = self._paused, None
-        if paused and (resume is False or paused['epochs'] != epochs): paused = None
-        self.prepare(lr)
-        if resume and not paused: paused = self._find(resume, project)
-        acting = [*self.callbacks(cbs), *([Progress()] if progress else [])]
-        if checkpoint: acting.append(checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint())
-        self._compile(acting)
-        if rehearse and not paused: self.rehearse()
-        with _tracked(self, run, project, name, {**self._settings(epochs), **(config or {})}, paused) as self.run:
-            if self.run is not None: self._compile([*acting, Track(self.run)])
-            self._go(epochs, paused)
-        if self.stop: self._stopped()
+    def load(self,
+        path:str|os.PathLike, # A file of `save`, or a checkpoint such as `best.pt`
+    )->None:
+        "Load weights into the model; no code in the file is run."
+        state = torch.load(path, map_location='cpu', weights_only=True)
+        self.model.load_state_dict(state.get('model', state))
 
+# %% ../../nbs/train/45_learner.ipynb #c021
+class _Place(_Kept):
+    "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None)->dict|None:
         "The state to go on with, loaded into the model and the optimizer; None where there is nothing to go on with."
         from mlkit.track.record import find_record
@@ -229,10 +262,10 @@ class Learner(Loop):
         "What a run's config says of a fit."
         loss = self.loss_func
         bs = getattr(getattr(self.train, 'order', None), 'bs', None) or getattr(getattr(self.train, 'dl', None), 'batch_size', None)
-        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=type(self.opt).__name__, model=type(self.model).__name__,
-            loss=None if loss is None else getattr(loss, '__name__', type(loss).__name__), params=sum(p.numel() for p in self.model.parameters()),
-            amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None,
-            schedule=self.schedule if self.schedule is None or isinstance(self.schedule, str) else getattr(self.schedule, '__name__', str(self.schedule)))
+        def name(o:Any)->str|None: return o if o is None or isinstance(o, str) else getattr(o, '__name__', type(o).__name__)
+        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)), model=name(type(self.model)),
+            loss=name(loss), params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule),
+            amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None)
         return {k: v for k,v in out.items() if v is not None}
 
     def _go(self, epochs:int, paused:dict|None)->None:
@@ -270,52 +303,42 @@ class Learner(Loop):
         if not self._signal: return
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
         if not _in_notebook(): raise KeyboardInterrupt
-        print(f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}. Run this cell again to go on, or fit(..., resume=False) to begin anew.')
+        where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
+        print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-    def lr_find(self,
-        start:float=1e-7, # The first learning rate
-        end:float=10., # The last one
-        steps:int=100, # Steps between them, at most
-    )->LRFind: # Shows the curve and a suggestion
-        "Try learning rates on real batches; model, optimizer, generators and loaders are put back."
-        self.prepare()
-        return lr_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule))], start, end, steps)
-
-    def bs_find(self,
-        start:int=1, # The first size
-        most:int=2**16, # The largest
-    )->BSFind: # With the batch size and the accumulation that keep the present effective batch
-        "Find the largest batch that fits, by whole steps of the optimizer."
-        self.prepare()
-        return bs_find(self, [o for o in self.callbacks() if not isinstance(o, (Metrics, Schedule, Accumulate))], start, most)
-
-    def summary(self)->Any: # A DataFrame
-        "Layers, shapes, parameters and FLOPs, for one training batch."
-        self.prepare()
-        return summary(self.model, to_device(_sample(self.train), self.device))
-
-    def validate(self)->dict[str, float]: # By name, such as `valid/loss`
-        "Loss and metrics of the model as it is now."
-        if self.valid is None: raise ValueError('There are no validation batches: give DataLoaders a second loader')
-        self.prepare()
-        self._compile(self.callbacks())
-        was, self.stop = self.model.training, ''
-        try: self._pass(self._validate, self.valid, False, 'valid')
-        finally: self.model.train(was)
-        return dict(self.results)
-
-    def save(self,
-        path:str|os.PathLike, # A file
+# %% ../../nbs/train/45_learner.ipynb #c023
+class Learner(_Place):
+    "A model with its batches, loss and optimizer, and `fit` to train it."
+    def fit(self, # type: ignore
+        epochs:int, # Passes over the training batches
+        lr:float|None=None, # Learning rate; the learner's by default
+        cbs:Sequence[Callback]=(), # More callbacks, for this fit
+        project:str|None=None, # The project to track the run in
+        run:Any=None, # A live run to write to; the current one by default; False tracks nothing
+        name:str|None=None, # The new run's name
+        config:Mapping|None=None, # More settings to record with it
+        progress:bool=True, # Show bar, table and curves
+        resume:Any=None, # True goes on with the project's last unfinished run, or names one; False begins anew even after the stop button
+        checkpoint:Any=True, # A `Checkpoint`; True for one that keeps the newest state, False for none
+        rehearse:bool=True, # Try one batch before the first epoch
     )->None:
-        "Save the weights, in one step; `load` reads them."
-        save_atomic(self.model.state_dict(), Path(path))
+        """Train for `epochs` epochs; stopped by the stop button, the same call goes on at the next batch.
 
-    def load(self,
-        path:str|os.PathLike, # A file of `save`, or a checkpoint such as `best.pt`
-    )->None:
-        "Load weights into the model; no code in the file is run."
-        state = torch.load(path, map_location='cpu', weights_only=True)
-        self.model.load_state_dict(state.get('model', state))
+        Raises `BatchError` for a batch that model, loss or metrics can't take. In a script an interrupt ends as
+        `KeyboardInterrupt`, once the batch at hand is done."""
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
+        paused, self._paused = self._paused, None
+        if paused and (resume is False or paused['epochs'] != epochs): paused = None
+        self.prepare(lr)
+        if resume and not paused: paused = self._find(resume, project)
+        acting = [*self.callbacks(cbs), *([Progress()] if progress else [])]
+        if checkpoint: acting.append(checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint())
+        self._compile(acting)
+        if rehearse and not paused: self.rehearse()
+        with _tracked(self, run, project, name, {**self._settings(epochs), **(config or {})}, paused) as self.run:
+            if self.run is not None: self._compile([*acting, Track(self.run)])
+            self._go(epochs, paused)
+        if self.stop: self._stopped()
 
     def steps(self,
         dl:Any=None, # Batches; the training batches by default
@@ -324,13 +347,14 @@ class Learner(Loop):
         dl = self.train if dl is None else dl
         if not getattr(self, 'acting', None): self._compile(self.callbacks())
         self.training, self.index, self.n_batches = True, 0, _length(dl)
-        for self.batch in (dl.at(self.epoch) if hasattr(dl, 'at') else dl):
+        for batch in (dl.at(self.epoch) if hasattr(dl, 'at') else dl):
+            self.batch = batch
             self._call('before_batch')
             yield self.batch
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c017
+# %% ../../nbs/train/45_learner.ipynb #c024
 def _sample(dl:Any)->Any:
     "The first batch of a loader, read without starting its workers; None where reading would use it up."
     if isinstance(dl, Loader) and dl.order is None: return None
@@ -340,7 +364,7 @@ def _sample(dl:Any)->Any:
     return next(iter(dl.at(0)), None)
 
 @contextmanager
-def _tracked(learn:Learner, run:Any, project:str|None, name:str|None, config:dict, paused:dict|None)->Iterator[Any]:
+def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, paused:dict|None)->Iterator[Any]:
     "The run of a fit: the one given, the current one, or a new one that ends with the fit."
     from mlkit.track.session import current, init
     if run is False: return (yield None)

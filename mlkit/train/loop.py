@@ -12,6 +12,7 @@ them, events at which callbacks may look and change what they like. An event tha
 
 # %% ../../nbs/train/40_loop.ipynb #c009
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -183,7 +184,8 @@ class _TrainingPass(Place):
     def _smaller(self, batch:Any)->bool:
         "Whether a callback makes room after the memory ran out, so that `batch` may be tried again."
         self.batch = batch
-        return any([o.out_of_memory(self) for o in self.acting if hasattr(o, 'out_of_memory')]) # type: ignore
+        able:list[Any] = [o for o in self.acting if hasattr(o, 'out_of_memory')] # chkstyle: ignore
+        return any(o.out_of_memory(self) for o in able)
 
 # %% ../../nbs/train/40_loop.ipynb #c035
 class Passes(_TrainingPass):
@@ -246,9 +248,7 @@ class Loop(_Tables):
         self.training, self.index, self.n_batches = training, self._start if training else 0, _length(dl)
         self.model.train(training)
         self._call(f'before_{name}')
-        with torch.set_grad_enabled(training):
-            try: run(self._batches(dl))
-            except CancelEpoch: pass
+        with torch.set_grad_enabled(training), suppress(CancelEpoch): run(self._batches(dl))
         if training: self._start, self.trained = 0, self.index
         self._call(f'after_{name}')
 
