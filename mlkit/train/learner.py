@@ -80,7 +80,8 @@ class _Rehearsal:
 
     def _loss(self)->None:
         loss = self.learn.loss
-        if not isinstance(loss, torch.Tensor): raise BatchError(f'The loss is a {type(loss).__name__}, not a tensor: return a scalar tensor')
+        kind = type(loss).__name__
+        if not isinstance(loss, torch.Tensor): raise BatchError(f'The loss is a {kind}, not a tensor: return a scalar tensor')
         if loss.numel() != 1: raise BatchError(f'The loss has the shape {tuple(loss.shape)}, not one number: take its mean')
         if self.which == 'training' and not loss.requires_grad:
             raise BatchError('The loss has no gradient: no trainable parameter takes part in it (is something detached, or under no_grad?)')
@@ -216,6 +217,9 @@ class _Questions(_Made):
         self.prepare()
         return summary(self.model, to_device(_sample(self.train), self.device))
 
+# %% ../../nbs/train/45_learner.ipynb #c020
+class _Kept(_Questions):
+    "The model as it is now: its results and its weights."
     def validate(self)->dict[str, float]: # By name, such as `valid/loss`
         "Loss and metrics of the model as it is now."
         if self.valid is None: raise ValueError('There are no validation batches: give DataLoaders a second loader')
@@ -226,9 +230,6 @@ class _Questions(_Made):
         finally: self.model.train(was)
         return dict(self.results)
 
-# %% ../../nbs/train/45_learner.ipynb #c019
-class _Kept(_Questions):
-    "Weights in a file."
     def save(self,
         path:str|os.PathLike, # A file
     )->None:
@@ -242,7 +243,7 @@ class _Kept(_Questions):
         state = torch.load(path, map_location='cpu', weights_only=True)
         self.model.load_state_dict(state.get('model', state))
 
-# %% ../../nbs/train/45_learner.ipynb #c021
+# %% ../../nbs/train/45_learner.ipynb #c022
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None)->dict|None:
@@ -306,7 +307,7 @@ class _Place(_Kept):
         where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c023
+# %% ../../nbs/train/45_learner.ipynb #c024
 class Learner(_Place):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
@@ -326,7 +327,8 @@ class Learner(_Place):
 
         Raises `BatchError` for a batch that model, loss or metrics can't take. In a script an interrupt ends as
         `KeyboardInterrupt`, once the batch at hand is done."""
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
+        whole = isinstance(epochs, int) and not isinstance(epochs, bool)
+        if not whole or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
         paused, self._paused = self._paused, None
         if paused and (resume is False or paused['epochs'] != epochs): paused = None
         self.prepare(lr)
@@ -354,7 +356,7 @@ class Learner(_Place):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c024
+# %% ../../nbs/train/45_learner.ipynb #c025
 def _sample(dl:Any)->Any:
     "The first batch of a loader, read without starting its workers; None where reading would use it up."
     if isinstance(dl, Loader) and dl.order is None: return None
