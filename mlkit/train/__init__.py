@@ -1,0 +1,36 @@
+"A training loop of five verbs, callbacks, and checkpoints that resume exactly."
+from importlib import import_module as _import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlkit.train.callbacks import EMA, Accumulate, Autocast, Clip, Compile, EarlyStop, HalfPrecision, Schedule, ToDevice
+    from mlkit.train.checkpoint import Checkpoint, checkpoints
+    from mlkit.train.data import DataLoaders, Loader, TensorLoader
+    from mlkit.train.learner import BatchError, Learner
+    from mlkit.train.loop import (
+        Callback,
+        CancelBatch,
+        CancelEpoch,
+        CancelFit,
+        CancelStep,
+        Loop,
+        show_training_loop,
+    )
+    from mlkit.train.report import Metrics, Progress, Track, accuracy
+
+_HOME = {
+    'callbacks': 'EMA Accumulate Autocast Clip Compile EarlyStop HalfPrecision Schedule ToDevice',
+    'checkpoint': 'Checkpoint checkpoints',
+    'data': 'DataLoaders Loader TensorLoader',
+    'learner': 'BatchError Learner',
+    'loop': 'Callback CancelBatch CancelEpoch CancelFit CancelStep Loop show_training_loop',
+    'report': 'Metrics Progress Track accuracy'}
+_LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
+__all__ = sorted(_LAZY)
+
+def __getattr__(name):
+    if name not in _LAZY: raise AttributeError(f"module 'mlkit.train' has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_LAZY[name]), name)
+    return value
+
+def __dir__(): return sorted(set(globals()) | set(__all__))
