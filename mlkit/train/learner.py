@@ -10,7 +10,7 @@ __all__ = ['BatchError', 'describe', 'Learner']
 and gone on with, and what is wrong with a batch is said before the first epoch."""
 
 # %% ../../nbs/train/45_learner.ipynb #c006
-import os, signal, threading
+import os, signal, sys, threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from .checkpoint import Checkpoint, _named, load_latest, load_training_state, po
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
-from .report import Metrics, Progress, Track, _in_notebook
+from .report import Metrics, Progress, Track
 
 # %% ../../nbs/train/45_learner.ipynb #c008
 class BatchError(RuntimeError): "A batch that the model, the loss or a metric can't take; the original error is its cause."
@@ -303,7 +303,7 @@ class _Place(_Kept):
         "Say how to go on, or end as the signal would have."
         if not self._signal: return
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
-        if not _in_notebook(): raise KeyboardInterrupt
+        if not _interactive(): raise KeyboardInterrupt
         where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
@@ -357,6 +357,11 @@ class Learner(_Place):
             self._call('after_batch')
 
 # %% ../../nbs/train/45_learner.ipynb #c025
+def _interactive()->bool:
+    "Whether somebody is there to run the cell again."
+    ip = sys.modules.get('IPython')
+    return ip is not None and ip.get_ipython() is not None
+
 def _sample(dl:Any)->Any:
     "The first batch of a loader, read without starting its workers; None where reading would use it up."
     if isinstance(dl, Loader) and dl.order is None: return None
