@@ -39,6 +39,10 @@ NVIDIA GB200|GB200 (per GPU)|2500
 AMD Instinct MI300X|MI300X|1307.4
 AMD Instinct MI300X OAM|MI300X|1307.4
 AMD Instinct MI355X|MI355X|2500
+NVIDIA A10|A10|125
+NVIDIA A100-SXM4-40GB|A100 SXM 40GB|312
+NVIDIA A100-PCIE-40GB|A100 PCIe 40GB|312
+Tesla V100-SXM2-32GB|V100 SXM2 32GB|
 Apple M1|Apple M1|
 Apple M1 Max|Apple M1 Max|
 Apple M2 Ultra|Apple M2 Ultra|
@@ -64,9 +68,6 @@ NVIDIA RTX 6000 Ada Generation
 NVIDIA RTX A6000 Laptop GPU
 NVIDIA RTX A5000
 Quadro RTX 6000
-NVIDIA A10
-NVIDIA A100-SXM4-40GB
-NVIDIA A100-PCIE-40GB
 NVIDIA A100-SXM4-80GB MIG 1g.10gb
 NVIDIA H100 80GB HBM3 MIG 3g.40gb
 NVIDIA H200 MIG 1g.18gb
@@ -78,7 +79,6 @@ NVIDIA GH200 144G HBM3e
 NVIDIA GB300
 NVIDIA A40-48Q
 GRID A100D-80C
-Tesla V100-SXM2-32GB
 Tesla V100-SXM3-32GB
 Tesla V100-FHHL-16GB
 Tesla P100-SXM2-16GB
@@ -109,8 +109,10 @@ def test_another_chip_finds_none(name):
 def test_what_the_driver_keeps_back_is_allowed(name, gb): assert chip(name, gb)
 
 @pytest.mark.parametrize('name, gb', [('NVIDIA GeForce RTX 3080', 12), ('NVIDIA GeForce RTX 3060', 8), ('NVIDIA GH200 480GB', 144), ('AMD Instinct MI300X', 24),
-    ('AMD Instinct MI250X', 64), ('NVIDIA H200', 17.5)])
+    ('NVIDIA H200', 17.5)])
 def test_memory_tells_chips_of_one_name_apart(name, gb): assert chip(name, gb) is None
+
+def test_a_device_of_mi250x_is_half_the_card(): assert chip('AMD Instinct MI250X', 64).name == 'MI250X (one GCD)'
 
 def test_every_row_has_sources_and_finds_itself():
     for row in read_table('gpus'):
