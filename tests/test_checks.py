@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_env
+from conftest import clean_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,13 +25,17 @@ CARD = dict(index=0, name='NVIDIA A100-SXM4-80GB', vendor='nvidia', memory_gb=80
 NODES = [dict(path=f'/dev/{o}', usable=True) for o in ('nvidia0', 'nvidiactl', 'nvidia-uvm')]
 PCI = [dict(vendor='nvidia', kind='0x030200')]
 
-def gpu(n=1, driver='580.65.06', error=None, **kw): return dict(driver=driver, error=error, devices=[dict(CARD, **{'index': i, **kw}) for i in range(n)])
-def torch(cuda='12.8', version='2.9.0', **kw): return dict(python='3.11.7', executable='python', torch=dict(version=version, cuda=cuda, **kw))
+def gpu(n=1, driver='580.65.06', error=None, **kw): return dict(driver=driver, error=error,
+    devices=[dict(CARD, **{'index': i, **kw}) for i in range(n)])
+def torch(cuda='12.8', version='2.9.0', **kw): return dict(python='3.11.7', executable='python',
+    torch=dict(version=version, cuda=cuda, **kw))
 def cvd(value, n=2, **kw): return dict(host=dict(env=dict(CUDA_VISIBLE_DEVICES=value)), gpu=gpu(n), **kw)
-def under_load(**sample): return dict(works=dict(load=dict(found=[dict(device='cuda:0', dtype='bfloat16', tflops=250., samples=[dict(sample, index=0)]*9)])))
+def under_load(**sample): return dict(works=dict(load=dict(found=[dict(device='cuda:0', dtype='bfloat16', tflops=250.,
+    samples=[dict(sample, index=0)]*9)])))
 def linked(**kw):
     sample = dict(dict(index=0, pcie_gen=4, pcie_gen_max=4, pcie_width=16, pcie_width_max=16), **kw)
-    return dict(works=dict(bandwidth=dict(found=[dict(device='cuda:0', to=None, samples=[sample])], disk=dict(read=900., write=900.))))
+    return dict(works=dict(bandwidth=dict(found=[dict(device='cuda:0', to=None, samples=[sample])],
+        disk=dict(read=900., write=900.))))
 
 DOCKER = dict(container='docker')
 INSIDE = dict(context=DOCKER, nodes=NODES)
@@ -39,19 +43,24 @@ INSIDE = dict(context=DOCKER, nodes=NODES)
 # ---- made-up machines: number in the list, what fails, check, verdict, a word of the remedy or command, facts
 
 SCRIPTED = [
-    (1, 'CPU wheel on an NVIDIA box', 'torch build', 'fail', 'whl/cu130', dict(host=dict(pci=PCI), software=torch(None), gpu=gpu())),
-    (1, 'CPU wheel, and the driver is not loaded', 'torch build', 'fail', 'whl/cu130', dict(host=dict(pci=PCI), software=torch(None))),
+    (1, 'CPU wheel on an NVIDIA box', 'torch build', 'fail', 'whl/cu130', dict(host=dict(pci=PCI), software=torch(None),
+    gpu=gpu())),
+    (1, 'CPU wheel, and the driver is not loaded', 'torch build', 'fail', 'whl/cu130',
+    dict(host=dict(pci=PCI), software=torch(None))),
     (1, 'CPU wheel on a Pascal card', 'torch build', 'fail', 'whl/cu126',
         dict(host=dict(pci=PCI), software=torch(None), gpu=gpu(capability=[6, 1]))),
     (2, 'driver below the floor', 'driver and CUDA', 'fail', 'Update the driver to 570.26',
         dict(software=torch('12.8'), gpu=gpu(driver='470.82.01'))),
-    (2, 'driver below the floor of CUDA 13', 'driver and CUDA', 'fail', 'cu126', dict(software=torch('13.0'), gpu=gpu(driver='550.54.14'))),
+    (2, 'driver below the floor of CUDA 13', 'driver and CUDA', 'fail', 'cu126',
+    dict(software=torch('13.0'), gpu=gpu(driver='550.54.14'))),
     (3, 'driver between floor and toolkit', 'driver and CUDA', 'warn', 'UnsupportedPtxVersion',
         dict(software=torch('12.8'), gpu=gpu(driver='535.54.03'))),
     (3, 'PTX newer than the driver, when compiled', 'torch.compile', 'fail', 'Update the driver',
         dict(compiled=dict(error='CUDA error: the provided PTX was compiled with an unsupported toolchain.'))),
-    (4, 'wheel lacks an old architecture', 'architectures', 'fail', 'cu126', dict(software=torch('13.0'), gpu=gpu(capability=[7, 0]))),
-    (4, 'wheel lacks a new architecture', 'architectures', 'fail', 'cu130', dict(software=torch('12.6'), gpu=gpu(capability=[12, 0]))),
+    (4, 'wheel lacks an old architecture', 'architectures', 'fail', 'cu126',
+    dict(software=torch('13.0'), gpu=gpu(capability=[7, 0]))),
+    (4, 'wheel lacks a new architecture', 'architectures', 'fail', 'cu130',
+    dict(software=torch('12.6'), gpu=gpu(capability=[12, 0]))),
     (4, 'no kernel image', 'operations', 'fail', 'code for this card', dict(works=dict(operations=dict(found=[
         dict(device='cuda:0', dtype='float32', error='CUDA error: no kernel image is available for execution on the device')])))),
     (5, 'CUDA_VISIBLE_DEVICES hides all', 'visible devices', 'warn', 'unset CUDA_VISIBLE_DEVICES', cvd('-1')),
@@ -61,8 +70,10 @@ SCRIPTED = [
     (5, 'mixed cards in CUDA\'s order', 'visible devices', 'warn', 'PCI_BUS_ID',
         dict(host=dict(env={}), gpu=dict(devices=[CARD, dict(CARD, index=1, name='NVIDIA T4')]))),
     (6, 'container without GPU', 'device files', 'fail', '--gpus all', dict(host=dict(pci=PCI, context=DOCKER, nodes=[]))),
-    (6, 'pod without GPU', 'device files', 'fail', 'nvidia.com/gpu', dict(host=dict(pci=PCI, context=dict(DOCKER, kubernetes=True), nodes=[]))),
-    (6, 'container without GPU, bus hidden', 'device files', 'warn', '--gpus all', dict(host=dict(context=DOCKER, nodes=[]), software=torch())),
+    (6, 'pod without GPU', 'device files', 'fail', 'nvidia.com/gpu', dict(host=dict(pci=PCI, context=dict(DOCKER, kubernetes=True),
+    nodes=[]))),
+    (6, 'container without GPU, bus hidden', 'device files', 'warn', '--gpus all',
+    dict(host=dict(context=DOCKER, nodes=[]), software=torch())),
     (7, 'container lost its GPU', 'NVML', 'fail', 'restart', dict(host=INSIDE, gpu=gpu(0, error='UNKNOWN: Unknown Error'))),
     (8, 'library and module differ', 'NVML', 'fail', 'restart the machine', dict(gpu=gpu(0, error='LIB_RM_VERSION_MISMATCH: x'))),
     (9, 'error 804', 'cuInit', 'fail', 'cuda-compat', dict(cuinit=dict(rc=804))),
@@ -73,11 +84,14 @@ SCRIPTED = [
     (11, 'row remapping failed', 'memory errors', 'fail', 'RMA', dict(gpu=gpu(ecc=True, remapped_failure=True))),
     (11, 'a row waits to be remapped', 'memory errors', 'warn', 'reset', dict(gpu=gpu(ecc=True, remapped_pending=True))),
     (11, 'Xid 79', 'memory errors', 'fail', 'Restart the machine', dict(gpu=gpu(), kernel_log=dict(xids=[79]))),
-    (11, 'card fell off the bus', 'cards', 'fail', 'Restart the machine', dict(gpu=gpu(error='GPU_IS_LOST') | dict(devices=[dict(index=0, error='GPU_IS_LOST')]))),
+    (11, 'card fell off the bus', 'cards', 'fail', 'Restart the machine',
+    dict(gpu=gpu(error='GPU_IS_LOST') | dict(devices=[dict(index=0, error='GPU_IS_LOST')]))),
     (12, 'slowed by heat', 'speed', 'fail', 'Cool it', under_load(reasons=['hw_thermal_slowdown'], temp_c=92.)),
     (12, 'slowed by the supply', 'speed', 'fail', 'cables', under_load(reasons=['hw_power_brake_slowdown'])),
-    (12, 'a power cap below the card\'s own', 'speed', 'warn', 'POWER', under_load(reasons=['sw_power_cap'], power_w=150., power_limit_w=400.)),
-    (12, 'a power limit below the maker\'s', 'GPU modes', 'warn', '-pl 400', dict(gpu=gpu(power_limit_w=250., power_default_w=400.))),
+    (12, 'a power cap below the card\'s own', 'speed', 'warn', 'POWER', under_load(reasons=['sw_power_cap'], power_w=150.,
+    power_limit_w=400.)),
+    (12, 'a power limit below the maker\'s', 'GPU modes', 'warn', '-pl 400',
+    dict(gpu=gpu(power_limit_w=250., power_default_w=400.))),
     (13, 'x8 link', 'bandwidth', 'warn', 'slot', linked(pcie_width=8)),
     (13, 'x4 link', 'bandwidth', 'fail', 'slot', linked(pcie_width=4)),
     (13, 'generation 3 of 4', 'bandwidth', 'warn', 'slot', linked(pcie_gen=3)),
@@ -85,7 +99,8 @@ SCRIPTED = [
         dict(collective=dict(backend='nccl', error='no answer within 30 s', without_p2p=True))),
     (14, 'P2P refused and the IOMMU on', 'GPU links', 'warn', 'iommu=pt',
         dict(gpu=gpu(2, p2p=['self', 'chipset']), host=dict(iommu=dict(groups=40, options=[])))),
-    (15, 'Docker\'s 64 MB of shared memory', 'shared memory', 'fail', '--shm-size=8g', dict(host=dict(shm=dict(total_gb=.0625, free_gb=.0625)))),
+    (15, 'Docker\'s 64 MB of shared memory', 'shared memory', 'fail', '--shm-size=8g',
+    dict(host=dict(shm=dict(total_gb=.0625, free_gb=.0625)))),
     (15, 'the same in Kubernetes', 'shared memory', 'fail', 'medium: Memory',
         dict(host=dict(shm=dict(total_gb=.0625), context=dict(kubernetes=True)))),
     (16, 'few open files', 'limits', 'warn', 'ulimit -n', dict(host=dict(limits=dict(nofile=[1024, 4096])))),
@@ -93,11 +108,14 @@ SCRIPTED = [
     (18, 'threads times processes', 'threads', 'fail', 'torch.set_num_threads(2)',
         dict(host=dict(cpu=dict(cores=16, affinity=16), env=dict(LOCAL_WORLD_SIZE='8')))),
     (19, 'busy machine', 'contention', 'fail', 'who computes', dict(host=dict(load=dict(load1=30.), cpu=dict(logical=2)))),
-    (19, 'stolen time', 'contention', 'warn', 'who computes', dict(host=dict(load=dict(load1=.1, ticks=1000, steal=90), cpu=dict(logical=2)))),
-    (19, 'tasks wait', 'contention', 'fail', 'who computes', dict(host=dict(load=dict(load1=1.), pressure=dict(cpu=dict(avg10=98.))))),
+    (19, 'stolen time', 'contention', 'warn', 'who computes', dict(host=dict(load=dict(load1=.1, ticks=1000, steal=90),
+    cpu=dict(logical=2)))),
+    (19, 'tasks wait', 'contention', 'fail', 'who computes', dict(host=dict(load=dict(load1=1.),
+    pressure=dict(cpu=dict(avg10=98.))))),
     (20, 'slow disk', 'bandwidth', 'fail', 'local SSD', dict(works=dict(bandwidth=dict(disk=dict(read=5., write=9.))))),
     (20, 'data on NFS', 'disks', 'warn', 'local SSD', dict(host=dict(disks=[dict(use='work', fs='nfs4', free_gb=900.)]))),
-    (21, 'pip of another environment', 'interpreter', 'warn', '%pip', dict(software=dict(executable='/e/bin/python', prefix='/e', which=dict(pip='/usr/bin/pip')))),
+    (21, 'pip of another environment', 'interpreter', 'warn', '%pip', dict(software=dict(executable='/e/bin/python', prefix='/e',
+    which=dict(pip='/usr/bin/pip')))),
     (22, 'fragmented memory', 'GPU memory', 'warn', 'expandable_segments:True',
         dict(gpu=gpu(), session=dict(memory=[dict(reserved=2**35, allocated=2**34, retries=2)]))),
     (23, 'another\'s program holds the card', 'GPU memory', 'warn', 'mlkit gpus',
@@ -106,21 +124,30 @@ SCRIPTED = [
     (24, 'persistence off', 'GPU modes', 'warn', 'nvidia-smi -pm 1', dict(gpu=gpu(persistence=False))),
     (24, 'MIG on without slices', 'GPU modes', 'fail', '-mig 0', dict(gpu=gpu(mig=True))),
     (24, 'compute mode exclusive', 'GPU modes', 'warn', '-c 0', dict(gpu=gpu(compute_mode='exclusive_process'))),
-    (25, 'MPS not available', 'operations', 'fail', 'macOS', dict(gpu=dict(devices=[dict(index=0, name='Apple M3', vendor='apple')]), works=dict(
+    (25, 'MPS not available', 'operations', 'fail', 'macOS', dict(gpu=dict(devices=[dict(index=0, name='Apple M3',
+    vendor='apple')]), works=dict(
         torch_says=dict(accelerators=[], mps_built=True), operations=dict(found=[dict(device='cpu', dtype='float32', off=0.)])))),
-    (25, 'Python under Rosetta', 'torch build', 'fail', 'arm64', dict(gpu=dict(devices=[dict(index=0, name='Apple M3', vendor='apple')]),
+    (25, 'Python under Rosetta', 'torch build', 'fail', 'arm64', dict(gpu=dict(devices=[dict(index=0, name='Apple M3',
+    vendor='apple')]),
         software=torch(None), host=dict(os=dict(machine='x86_64')))),
     (25, 'an operation that MPS lacks', 'operations', 'warn', 'PYTORCH_ENABLE_MPS_FALLBACK', dict(works=dict(operations=dict(found=[
-        dict(device='mps', dtype='bfloat16', error="NotImplementedError: The operator 'x' is not currently implemented for the MPS device")])))),
-    (26, 'no permission for /dev/kfd', 'device files', 'fail', 'usermod -aG render,video', dict(host=dict(nodes=[dict(path='/dev/kfd', usable=False)]))),
-    (26, 'card that the ROCm build leaves out', 'architectures', 'fail', 'HSA_OVERRIDE_GFX_VERSION', dict(software=torch(None, hip='6.4'),
+        dict(device='mps', dtype='bfloat16', error="NotImplementedError: 'x' is not currently implemented for the MPS device")])))),
+    (26, 'no permission for /dev/kfd', 'device files', 'fail', 'usermod -aG render,video',
+    dict(host=dict(nodes=[dict(path='/dev/kfd', usable=False)]))),
+    (26, 'card that the ROCm build leaves out', 'architectures', 'fail', 'HSA_OVERRIDE_GFX_VERSION',
+    dict(software=torch(None, hip='6.4'),
         gpu=dict(devices=[dict(index=0, vendor='amd', arch='gfx1151')]), works=dict(torch_says=dict(archs=['gfx942', 'gfx1100'])))),
-    (26, 'CUDA build on an AMD box', 'torch build', 'fail', 'ROCm', dict(software=torch(), gpu=dict(devices=[dict(index=0, vendor='amd')]))),
-    (27, 'Intel GPU without XPU build', 'torch build', 'warn', 'XPU', dict(software=torch(None), host=dict(modules=dict(loaded=['xe'])))),
-    (27, 'TPU without torch_xla', 'torch build', 'warn', 'torch_xla', dict(software=torch(None), host=dict(env=dict(PJRT_DEVICE='TPU')))),
-    (28, 'debug variables left on', 'debug variables', 'warn', 'unset CUDA_LAUNCH_BLOCKING', dict(host=dict(env=dict(CUDA_LAUNCH_BLOCKING='1')))),
+    (26, 'CUDA build on an AMD box', 'torch build', 'fail', 'ROCm', dict(software=torch(), gpu=dict(devices=[dict(index=0,
+    vendor='amd')]))),
+    (27, 'Intel GPU without XPU build', 'torch build', 'warn', 'XPU', dict(software=torch(None),
+    host=dict(modules=dict(loaded=['xe'])))),
+    (27, 'TPU without torch_xla', 'torch build', 'warn', 'torch_xla', dict(software=torch(None),
+    host=dict(env=dict(PJRT_DEVICE='TPU')))),
+    (28, 'debug variables left on', 'debug variables', 'warn', 'unset CUDA_LAUNCH_BLOCKING',
+    dict(host=dict(env=dict(CUDA_LAUNCH_BLOCKING='1')))),
     (28, 'anomaly mode left on', 'debug variables', 'warn', 'Unset', dict(host=dict(env={}), session=dict(anomaly=True))),
-    (29, 'memory limit of a container', 'memory', 'warn', 'OOM killer', dict(host=dict(memory=dict(total_gb=64., limit_gb=8., limit_used_gb=1.)))),
+    (29, 'memory limit of a container', 'memory', 'warn', 'OOM killer', dict(host=dict(memory=dict(total_gb=64., limit_gb=8.,
+    limit_used_gb=1.)))),
     (30, 'memlock with RDMA', 'limits', 'warn', 'ulimit -l unlimited',
         dict(host=dict(limits=dict(nofile=[65536, None], memlock=[8*2**20, None]), modules=dict(loaded=['nvidia_peermem'])))),
 ]
@@ -142,17 +169,27 @@ def test_all_thirty_are_here():
 @pytest.mark.parametrize('c', OURS, ids=lambda c: c.name)
 def test_a_healthy_machine_is_left_alone(c):
     "What cries wolf isn't read: a good machine gets neither red nor yellow, GPU idle and all."
-    idle = dict(reasons=['gpu_idle'], pcie_gen=1, pcie_gen_max=4, pcie_width=16, pcie_width_max=16, clock_mhz=210., clock_max_mhz=1410.)
-    modes = dict(persistence=True, compute_mode='default', mig=False, ecc=True, ecc_uncorrected=0, power_limit_w=400., power_default_w=400.)
-    host = dict(pci=PCI*2, nodes=NODES, os=dict(system='Linux', release='6.8.0', machine='x86_64', distribution='Ubuntu 24.04'), context={},
-        cpu=dict(cores=32, logical=32, affinity=32), memory=dict(total_gb=256., available_gb=200.), shm=dict(total_gb=128., free_gb=127.),
-        limits=dict(nofile=[65536, None], memlock=[8*2**20, None]), disks=[dict(use='work', fs='ext4', free_gb=900., inodes_percent=3.)], env={},
-        load=dict(load1=1., ticks=10**6, steal=10), pressure=dict(cpu=dict(avg10=1.)), modules=dict(nvidia='580.65.06', loaded=['nvidia']), iommu={})
-    here = dict(torch('13.0'), prefix='/e', executable='/e/bin/python', which=dict(pip='/e/bin/pip'), kernels=[dict(python='/e/bin/python')])
+    idle = dict(reasons=['gpu_idle'], pcie_gen=1, pcie_gen_max=4, pcie_width=16, pcie_width_max=16, clock_mhz=210.,
+        clock_max_mhz=1410.)
+    modes = dict(nvlinks=12, persistence=True, compute_mode='default', mig=False, ecc=True, ecc_uncorrected=0, power_limit_w=400.,
+        power_default_w=400.)
+    host = dict(pci=PCI*2, nodes=NODES, os=dict(system='Linux', release='6.8.0', machine='x86_64', distribution='Ubuntu 24.04'),
+        context={},
+        cpu=dict(cores=32, logical=32, affinity=32), memory=dict(total_gb=256., available_gb=200.),
+        shm=dict(total_gb=128., free_gb=127.),
+        limits=dict(nofile=[65536, None], memlock=[8*2**20, None]), disks=[dict(use='work', fs='ext4', free_gb=900.,
+        inodes_percent=3.)], env={},
+        load=dict(load1=1., ticks=10**6, steal=10), pressure=dict(cpu=dict(avg10=1.)),
+        modules=dict(nvidia='580.65.06', loaded=['nvidia']), iommu={})
+    here = dict(torch('13.0'), prefix='/e', executable='/e/bin/python', which=dict(pip='/e/bin/pip'),
+        kernels=[dict(python='/e/bin/python')])
     works = under_load(reasons=['sw_power_cap'], power_w=395., power_limit_w=400.)['works'] | linked()['works'] | dict(
-        torch_says=dict(accelerators=['cuda:0', 'cuda:1']), operations=dict(found=[dict(device='cuda:0', dtype='float32', off=1e-5)]))
-    r = trial(c.name, host=host, software=here, gpu=gpu(2, **idle, **modes), works=works, compiled=dict(right=True), requirements=[],
-        collective=dict(backend='nccl', right=True, ms=.2), cuinit=dict(rc=0, count=2), loader=dict(wait=.01), kernel_log=dict(xids=[]), session={})
+        torch_says=dict(accelerators=['cuda:0', 'cuda:1']), operations=dict(found=[dict(device='cuda:0', dtype='float32',
+        off=1e-5)]))
+    r = trial(c.name, host=host, software=here, gpu=gpu(2, **idle, **modes), works=works, compiled=dict(right=True),
+        requirements=[],
+        collective=dict(backend='nccl', right=True, ms=.2), cuinit=dict(rc=0, count=2), loader=dict(wait=.01),
+        kernel_log=dict(xids=[]), session={})
     assert r.status == 'ok', r
 
 # ---- real machines, as far as this one lets us
@@ -170,7 +207,8 @@ def test_real_cpu_wheel():
     "This environment's torch is a CPU build, read without importing it; with a card on the bus that is red."
     code = f'import json, sys\nfrom mlkit.compute.doctor import CHECKS, Context, judge, load_checks\nload_checks()\n' \
         f'from mlkit.core.devices import Scripted\nctx = Context(Scripted([{CARD!r}], driver="570.26"), env={{}})\n' \
-        'r = judge(CHECKS["torch build"], ctx)\nprint(json.dumps([r.status, r.value, r.command, ctx.get("software.torch.cuda"), "torch" in sys.modules]))'
+        'r = judge(CHECKS["torch build"], ctx)\n' \
+        'print(json.dumps([r.status, r.value, r.command, ctx.get("software.torch.cuda"), "torch" in sys.modules]))'
     status, value, command, cuda, imported = run(code)
     if cuda: pytest.skip('torch is a CUDA build here')
     assert status == 'fail' and 'CPU build' in value and command.endswith('whl/cu128') and not imported
@@ -244,7 +282,8 @@ def test_real_functions_missing():
     class NotFound(Exception): value = 13
     def missing(*args): raise NotFound('Function Not Found')
     lib = types.SimpleNamespace(NVML_ERROR_FUNCTION_NOT_FOUND=13, nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 1,
-        nvmlDeviceGetHandleByIndex=lambda i: i, nvmlDeviceGetName=lambda h: 'Tesla V100-SXM2-16GB', nvmlSystemGetDriverVersion=lambda: '418.87.00')
+        nvmlDeviceGetHandleByIndex=lambda i: i, nvmlDeviceGetName=lambda h: 'Tesla V100-SXM2-16GB',
+        nvmlSystemGetDriverVersion=lambda: '418.87.00')
     class Lib(types.SimpleNamespace):
         def __getattr__(self, name):
             if name.startswith('nvml'): return missing
@@ -313,7 +352,8 @@ json_like = st.recursive(st.none() | st.booleans() | st.floats() | st.integers()
     lambda o: st.lists(o, max_size=3) | st.dictionaries(st.text(max_size=6), o, max_size=3), max_leaves=8)
 
 def merged(a, b):
-    return {k: merged(a[k], b[k]) if isinstance(a.get(k), dict) and isinstance(b.get(k), dict) else b.get(k, a.get(k)) for k in {**a, **b}}
+    return {k: merged(a[k], b[k]) if isinstance(a.get(k), dict) and isinstance(b.get(k), dict) else b.get(k, a.get(k))
+        for k in {**a, **b}}
 
 EVERYTHING = {}
 for _case in SCRIPTED: EVERYTHING = merged(EVERYTHING, json.loads(json.dumps(_case[5])))
@@ -337,7 +377,8 @@ def test_hostile_facts(data):
         assert r.status in ('ok', 'na') or (r.remedy and r.doc), r
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(OURS), st.dictionaries(st.sampled_from(['host', 'gpu', 'software', 'works', 'compiled', 'collective', 'session',
+@given(st.sampled_from(OURS), st.dictionaries(st.sampled_from(['host', 'gpu', 'software', 'works', 'compiled', 'collective',
+    'session',
     'cuinit', 'loader', 'kernel_log', 'requirements']), json_like))
 def test_facts_of_any_shape(c, facts):
     r = judge(c, Context(facts=facts, live=False, env={}))
@@ -366,7 +407,8 @@ def test_paths_in_commands_are_quoted():
     "An interpreter in a folder with a blank, or worse, is one word for the shell."
     import shlex
     py = "/home/a b/$(touch x)/bin/python"
-    soft = dict(executable=py, prefix="/home/a b/$(touch x)", kernels=[dict(python='/usr/bin/python')], packages=dict(ipykernel='7'))
+    soft = dict(executable=py, prefix="/home/a b/$(touch x)", kernels=[dict(python='/usr/bin/python')],
+        packages=dict(ipykernel='7'))
     r = trial('interpreter', software=soft)
     assert shlex.split(r.command)[0] == py and r.runs and re.fullmatch(r'[\w.-]+', shlex.split(r.command)[-1])
     r = trial('torch build', software=dict(soft, torch=dict(version='2.9.0')), host=dict(pci=PCI))
@@ -382,7 +424,8 @@ def test_worst_does_not_change_the_parts():
     assert parts == kept
 
 if __name__ == '__main__':
-    REAL = {1: 'the CPU wheel of this environment', 9: 'a libcuda.so.1 compiled here', 10: 'NVML without its newer functions', 11: 'a kernel log',
+    REAL = {1: 'the CPU wheel of this environment', 9: 'a libcuda.so.1 compiled here', 10: 'NVML without its newer functions',
+        11: 'a kernel log',
         14: 'a rank that never comes', 15: 'a tmpfs of 64 MB', 16: 'ulimit -n 256', 17: 'a control group of half a core',
         21: 'kernel specs and scripts on disk', 28: 'real variables'}
     print(f"{'#':>2}  {'failure':42} {'check':18} {'verdict':7}  made by")

@@ -43,7 +43,7 @@ def site():
 
 def page_of(notebook:Path)->str:
     "Where the site has the page of a notebook."
-    return re.sub(r'(^|/)\d+_', r'\1', notebook.relative_to(ROOT/'nbs').with_suffix('.html').as_posix())
+    return re.sub(r'(^|/)\d+[a-z]?_', r'\1', notebook.relative_to(ROOT/'nbs').with_suffix('.html').as_posix())
 
 PAGES = sorted(page_of(o) for o in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in o.parts)
 

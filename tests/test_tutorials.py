@@ -22,8 +22,8 @@ def texts(c:dict)->str:
         out += [''.join(o.get('text', [])), *(''.join(data[k]) for k in data if k.startswith('text/'))]
     return re.sub('\x1b\\[[0-9;]*m', '', '\n'.join(out))
 
-def test_there_are_the_five_lessons():
-    assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate'}
+def test_there_are_the_lessons():
+    assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate', 'machine', 'training'}
 
 @pytest.mark.parametrize('path', ALL, ids=lambda p: p.stem)
 def test_begins_with_a_title_and_what_it_gives(path):

@@ -37,6 +37,7 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel):
     ours = {o.relative_to(ROOT).as_posix() for o in files}
     assert {f'mlkit/{o}' for o in ('py.typed', '_modidx.py', 'core/files.py', 'track/run.py', 'cli/main.py')} <= ours
     assert {o for o in names if not re.match(r'mlkit_nb-[^/]+\.dist-info/', o)} == ours
+    assert {f'mlkit/data/{o}.csv' for o in ('gpus', 'cuda_driver', 'cloud_prices')} <= names
     assert any(o.endswith('licenses/LICENSE') for o in names)
 
 def test_the_metadata_is_that_of_settings_ini(wheel):

@@ -5,6 +5,7 @@ from types import ModuleType as _ModuleType
 
 TYPE_CHECKING = False                       # as in mlkit/__init__.py: typing is slow to import, editors know the name
 if TYPE_CHECKING:
+    from mlkit.compute.chips import Chip, chip, expected, nearest, peak
     from mlkit.compute.cost import Costs, Utilisation, cost, utilisation
     from mlkit.compute.doctor import check, doctor
     from mlkit.compute.lock import Lock, LockTimeout, lock
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mlkit.compute.pricelist import Prices, Rate, prices
 
 _HOME = {
+    'chips': 'Chip chip expected nearest peak',
     'cost': 'Costs Utilisation cost utilisation',
     'doctor': 'check doctor',
     'lock': 'Lock LockTimeout lock',
@@ -20,8 +22,8 @@ _HOME = {
     'own': 'Breakeven Own Scenario assumptions breakeven rent_or_own scenarios',
     'pricelist': 'Prices Rate prices'}
 _LAZY = {name: f'{__name__}.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'cost', 'Costs', 'doctor', 'gpus', 'ledger', 'lock',
-    'Lock', 'LockTimeout', 'Own', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Scenario', 'scenarios',
+__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'Chip', 'chip', 'cost', 'Costs', 'doctor', 'expected', 'gpus', 'ledger', 'lock',
+    'Lock', 'LockTimeout', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Scenario', 'scenarios',
     'Utilisation', 'utilisation']
 
 class _Package(_ModuleType):

@@ -8,7 +8,7 @@ __all__ = ['cards_present', 'device_files', 'nvml', 'cuinit', 'cuda_starts', 'vi
            'modes', 'links']
 
 # %% ../../nbs/compute/21b_gpu_checks.ipynb #c002
-"""Checks 14 to 24: presence and health of GPUs, from what the bus, the kernel, the driver and its library tell."""
+'Checks 14 to 24: presence and health of GPUs, from what the bus, the kernel, the driver and its library tell.'
 
 # %% ../../nbs/compute/21b_gpu_checks.ipynb #c004
 import os, re, sys
@@ -41,38 +41,44 @@ def _nodes(ctx:Context, start:str)->list[Mapping[str, Any]]:
     "Device files whose path starts so."
     return [o for o in rows(ctx.get('host.nodes')) if text(o.get('path')).startswith(start)]
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c013
+_KUBE = 'https://kubernetes.io/docs/tasks/manage-gpus/scheduling-gpus/'
+_DRIVER = 'https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/'
+
 def _no_nodes(ctx:Context)->Result:
     "There is a card of NVIDIA's, and no file to reach it by."
-    if ctx.get('host.context.kubernetes') is True: return fail('no GPU in this pod', doc='https://kubernetes.io/docs/tasks/manage-gpus/scheduling-gpus/',
-        remedy='Ask for one in the pod: resources: limits: nvidia.com/gpu: 1')
+    if ctx.get('host.context.kubernetes') is True: return fail('no GPU in this pod', doc=_KUBE,
+        remedy='Ask for one in the pod (resources: limits: nvidia.com/gpu: 1), and see that the device plugin runs.')
     if ctx.get('host.context.container'): return fail('no GPU in this container', command='docker run --gpus all IMAGE', doc=_TOOLKIT,
         remedy='Start it with GPUs; the host needs nvidia-container-toolkit.')
-    if ctx.get('host.modules.nvidia'): return fail('the module is loaded, and /dev/nvidia* are missing', command='sudo nvidia-modprobe -u -c=0',
-        remedy='Make the device files.', doc='https://download.nvidia.com/XFree86/Linux-x86_64/580.65.06/README/faq.html')
+    if ctx.get('host.modules.nvidia'): return fail('the module is loaded, and /dev/nvidia* are missing',
+        command='sudo nvidia-modprobe -u -c=0', remedy='Make the device files; the driver does so at the next start.', doc=_DRIVER)
     return _no_module(ctx)
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c012
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c015
 def _no_module(ctx:Context)->Result:
     loaded = ctx.get('host.modules.loaded')
-    doc = 'https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/'
+    doc = _DRIVER
     if isinstance(loaded, list) and 'nouveau' in loaded: return fail('the driver is nouveau, which knows no CUDA', doc=doc,
         remedy="Install NVIDIA's driver from your distribution, and restart.")
     return fail('the kernel module nvidia is not loaded', command='sudo modprobe nvidia', doc=doc,
         remedy='Load it; where that fails, the driver is missing, was not built for this kernel, or Secure Boot refuses it (`dmesg`).')
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c017
 def _unusable(ctx:Context)->Iterator[Result]:
     "Device files that this user may not open."
     for start, todo, line in (('/dev/nvidia', 'Set the mode to 666, or join the group that owns it.', 'ls -l /dev/nvidia*'),
-            ('/dev/kfd', 'Join the groups render and video, then log in anew.', 'sudo usermod -aG render,video $USER')):
+        ('/dev/kfd', 'Join the groups render and video, then log in anew.', 'sudo usermod -aG render,video $USER')):
         shut = [text(o.get('path')) for o in _nodes(ctx, start) if o.get('usable') is False]
-        if shut: yield fail(f'no permission for {", ".join(shut)}', remedy=todo, command=line,
+        if shut: yield fail(f"no permission for {', '.join(shut)}", remedy=todo, command=line,
             doc='https://rocm.docs.amd.com/projects/install-on-linux/en/latest/install/prerequisites.html' if 'kfd' in start else _TOOLKIT)
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c013
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c019
 def _wants_gpu(ctx:Context)->bool:
     "Whether a container without a GPU looks as if it was to have one."
     given = text(ctx.get('host.env.NVIDIA_VISIBLE_DEVICES'))
-    return bool(ctx.get('host.context.container')) and (given not in ('', 'void', 'none') or bool(ctx.get('software.torch.cuda')))
+    return bool(ctx.get('host.context.container')) and (given not in ('', 'void', 'none')
+        or bool(ctx.get('software.torch.cuda')))
 
 @check('device files', group='gpu', needs=['host.nodes'])
 def device_files(ctx:Context)->Result:
@@ -81,19 +87,20 @@ def device_files(ctx:Context)->Result:
     shut, there = list(_unusable(ctx)), _nodes(ctx, '/dev/nvidia') or _nodes(ctx, '/dev/dxg')
     if shut: return worst(shut, ok())
     if bus and not there: return _no_nodes(ctx)
-    if there: return _without_uvm(ctx) if not _nodes(ctx, '/dev/nvidia-uvm') and not _nodes(ctx, '/dev/dxg') else ok(f'{len(there)} files')
+    whole = _nodes(ctx, '/dev/nvidia-uvm') or _nodes(ctx, '/dev/dxg')
+    if there: return ok(f'{len(there)} files') if whole else _without_uvm(ctx)
     if _nodes(ctx, '/dev/kfd'): return ok('/dev/kfd')
-    if _wants_gpu(ctx): return warn('torch is a CUDA build, and the container has no GPU', command='docker run --gpus all IMAGE', doc=_TOOLKIT,
-        remedy='If the host has one, start the container with it; the host needs nvidia-container-toolkit.')
+    if _wants_gpu(ctx): return warn('torch is a CUDA build, and the container has no GPU', command='docker run --gpus all IMAGE',
+        doc=_TOOLKIT, remedy='If the host has one, start the container with it; the host needs nvidia-container-toolkit.')
     return na('no GPU')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c014
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c021
 def _without_uvm(ctx:Context)->Result:
     return warn('/dev/nvidia-uvm is missing', command='sudo nvidia-modprobe -u', doc=_TOOLKIT,
         remedy='Make it: without it CUDA fails with an unknown error (999) though nvidia-smi works.')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c019
-_NVML = dict(
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c026
+_NVML = dict( # what to do, and a command
     LIB_RM_VERSION_MISMATCH=('The driver was updated while its module was loaded: restart the machine, or unload and load the module.', ''),
     DRIVER_NOT_LOADED=('Load the kernel module, or start the container with --gpus all.', 'sudo modprobe nvidia'),
     LIBRARY_NOT_FOUND=('Install the driver. In a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility.', ''),
@@ -101,6 +108,8 @@ _NVML = dict(
     GPU_IS_LOST=('Restart the machine: a card fell off the bus. If it comes back: power, seat, then replacement.', ''),
     INSUFFICIENT_POWER=('Connect all power cables of the card.', ''), IRQ_ISSUE=('Restart; update the BIOS where it stays.', ''),
     UNKNOWN=('Restart the machine, and look at the kernel log.', 'sudo dmesg | grep -i nvrm'))
+
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c028
 _LOST = 'https://github.com/NVIDIA/nvidia-container-toolkit/issues/48'
 
 @check('NVML', group='gpu', needs=['gpu'])
@@ -109,16 +118,17 @@ def nvml(ctx:Context)->Result:
     error, kind = text(ctx.get('gpu.error')), text(ctx.get('gpu.kind'))
     code = error.split(':')[0].strip()
     if not error: return ok(f"{kind}, driver {text(ctx.get('gpu.driver')) or 'n.a.'}") if ctx.devices else na('no GPU')
-    if code in ('UNKNOWN', 'DRIVER_NOT_LOADED') and ctx.get('host.context.container') and _nodes(ctx, '/dev/nvidia'): return fail(error, doc=_LOST,
-        remedy='The container lost its GPUs, as after `systemctl daemon-reload` on the host: restart it. It lasts with links in /dev/char, or '
-            'with the cgroupfs driver of docker.', command='docker restart CONTAINER')
+    inside = bool(ctx.get('host.context.container')) and bool(_nodes(ctx, '/dev/nvidia'))
+    if code in ('UNKNOWN', 'DRIVER_NOT_LOADED') and inside: return fail(error, doc=_LOST,
+        remedy='The container lost its GPUs, as after `systemctl daemon-reload` on the host: restart it. '
+        'Links in /dev/char on the host, or the cgroupfs driver, keep it from happening again.', command='docker restart CONTAINER')
     if code == 'FUNCTION_NOT_FOUND' or 'nvidia-ml-py' in error: return warn(error, doc='https://pypi.org/project/nvidia-ml-py/',
         remedy='Install nvidia-ml-py, or update the driver where it is older than that package; CUDA itself may work all the same.')
     if code not in _NVML: return na(error)
     todo, line = _NVML[code]
     return fail(error, remedy=todo, command=line, doc='https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c022
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c031
 _CUINIT = '''
 import ctypes, json, sys
 try: lib = ctypes.CDLL(sys.argv[1])
@@ -129,23 +139,30 @@ lib.cuDriverGetVersion(ctypes.byref(v))
 if not rc: lib.cuDeviceGetCount(ctypes.byref(n))
 print(json.dumps(dict(rc=rc, count=n.value, version=v.value)))'''
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c033
 @fact('cuinit', limit=60.)
 def cuinit(ctx:Context)->dict[str, Any]:
     "What `cuInit` returns in another process, or why there is no `libcuda`."
     import json, subprocess
     library = 'nvcuda.dll' if sys.platform == 'win32' else 'libcuda.so.1'
-    p = subprocess.run([sys.executable, '-S', '-c', _CUINIT, library], capture_output=True, text=True, timeout=50, env=dict(ctx.env))
+    p = subprocess.run([sys.executable, '-S', '-c', _CUINIT, library], capture_output=True, text=True, timeout=50,
+        env=dict(ctx.env))
     return json.loads(p.stdout) if p.stdout.strip() else dict(error=f'it ended with {p.returncode}')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c023
-_CUDA = {100: ('no device', 'Look at the visible devices and the device files.'),
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c035
+_CUDA = { # what it says, and what to do
+    100: ('no device', 'Look at the visible devices and the device files.'),
     802: ('system not yet initialized', 'Start the fabric manager, which joins the cards by NVSwitch; its version must be the driver\'s.'),
-    803: ('system driver mismatch', 'The library and the module are of two versions: restart the machine; in a container update the host\'s driver.'),
+    803: ('system driver mismatch', 'The library and the module are of two versions: restart the machine; '
+        'in a container update the driver of the host.'),
     804: ('forward compatibility on unsupported hardware', 'Take the folder cuda-compat out of LD_LIBRARY_PATH, or update the driver: '
         'GeForce cards have no forward compatibility.'),
     999: ('unknown error', 'Load nvidia-uvm again; after a suspend this is the usual cure.')}
-_LINES = {802: 'sudo systemctl start nvidia-fabricmanager', 804: 'unset LD_LIBRARY_PATH', 999: 'sudo modprobe -r nvidia_uvm && sudo modprobe nvidia_uvm'}
+_FORWARD = 'https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html'
+_LINES = {802: 'sudo systemctl start nvidia-fabricmanager', 804: 'unset LD_LIBRARY_PATH',
+    999: 'sudo modprobe -r nvidia_uvm && sudo modprobe nvidia_uvm'}
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c037
 @check('cuInit', group='gpu', needs=['cuinit'], level='full', limit=60.)
 def cuda_starts(ctx:Context)->Result:
     "CUDA starts."
@@ -155,11 +172,11 @@ def cuda_starts(ctx:Context)->Result:
     if rc is None: return fail(error or 'no answer', remedy=_NVML['LIBRARY_NOT_FOUND'][0], doc=doc)
     said, todo = _CUDA.get(int(rc), ('see cudaError_enum', 'Restart the machine; look the number up among the errors of the CUDA driver.'))
     if rc: return fail(f'cuInit says {rc:.0f}: {said}', remedy=todo, command=_LINES.get(int(rc), ''), doc=doc)
-    if 'compat' in path: return warn('cuda-compat is in LD_LIBRARY_PATH', remedy='Take it out once the driver is new enough: it stands in for one.',
-        command='unset LD_LIBRARY_PATH', doc='https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html')
+    if 'compat' in path: return warn('cuda-compat is in LD_LIBRARY_PATH', doc=_FORWARD,
+        remedy='Take it out once the driver is new enough: it stands in for one.', command='unset LD_LIBRARY_PATH')
     return ok(f"{number(ctx.get('cuinit.count')) or 0:.0f} devices")
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c026
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c040
 def visible(
     value:str, # Of CUDA_VISIBLE_DEVICES
     devices:Sequence[Device], # All of them
@@ -174,7 +191,7 @@ def visible(
         out.append(hit[0])
     return out, ''
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c028
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c043
 @fact('session', limit=2.)
 def session(ctx:Context)->dict[str, Any]:
     "What torch in this process says, if it was imported; it isn't imported for this."
@@ -187,9 +204,10 @@ def session(ctx:Context)->dict[str, Any]:
         out |= dict(count=torch.cuda.device_count(), memory=[{k: o.get(v, 0) for k, v in keys.items()} for o in stats])
     return out
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c029
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c044
 _EARLY = 'https://github.com/pytorch/pytorch/issues/9158'
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c046
 @check('visible devices', group='gpu', needs=['devices'])
 def visible_devices(ctx:Context)->Result:
     "The environment shows the devices that it is meant to."
@@ -198,14 +216,16 @@ def visible_devices(ctx:Context)->Result:
     seen, wrong = visible(text(value), found) if isinstance(value, str) else ([d.index for d in found], '')
     if wrong: return fail(f'{name}={value}: {wrong}', expected=f'indices below {len(found)}', command=f'unset {name}', doc=_EARLY,
         remedy=f'Name each device once, by its index or UUID; CUDA sees {len(seen)} of {len(found)} now.')
-    if count is not None and 'MIG' not in text(value) and count != len(seen): return fail(f'{name} was changed after CUDA had started', doc=_EARLY,
+    mig = 'MIG' in text(value)
+    if count is not None and not mig and count != len(seen): return fail(f'{name} was changed after CUDA had started', doc=_EARLY,
         remedy=f'Restart the kernel and set it before the first CUDA call: torch still sees {count:.0f}, not {len(seen)}.')
-    if not seen and 'MIG' not in text(value): return warn(f'{name}={value} hides all', command=f'unset {name}', doc=_EARLY, remedy='Unset it to use the GPUs.')
+    if not seen and not mig: return warn(f'{name}={value} hides all', command=f'unset {name}', doc=_EARLY,
+        remedy='Unset it to use the GPUs; a program that should do without them may keep it.')
     if len({d.name for d in found}) > 1 and order != 'PCI_BUS_ID': return warn('cards of several kinds, numbered in two ways', doc=_EARLY,
         remedy='Let CUDA count as nvidia-smi does; by itself it puts the fastest first.', command='export CUDA_DEVICE_ORDER=PCI_BUS_ID')
     return ok(f'{len(seen)} of {len(found)}')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c032
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c049
 def drivers(
     cuda:Any, # For example '12.8'
 )->tuple[str, str]: # '525.60.13', '570.26'; '' for what isn't known
@@ -215,28 +235,32 @@ def drivers(
     with (files('mlkit')/'data'/'cuda_driver.csv').open(encoding='utf-8') as f: table = list(csv.DictReader(f))
     number = '.'.join(map(str, version(cuda)[:2]))
     floor = next((o['linux_min'] for o in table if o['cuda'] == f'{number.split(".")[0]}.x'), '')
-    own = [o['linux_min'] for o in table if re.match(rf'{re.escape(number)}(\.\d+)?( GA)?$', o['cuda'])] if number else []
+    own = [o['linux_min'] for o in table if re.match(f'{re.escape(number)}(\\.\\d+)?( GA)?$', o['cuda'])] if number else []
     return floor, own[0] if own else ''
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c034
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c051
 _COMPAT = 'https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html'
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c053
 @check('driver and CUDA', group='gpu', needs=['software.torch.cuda', 'gpu.driver'])
 def driver_and_cuda(ctx:Context)->Result:
     "The driver is new enough for the CUDA that torch brings."
     cuda, driver = text(ctx.get('software.torch.cuda')), text(ctx.get('gpu.driver'))
     (floor, own), have = drivers(cuda), version(driver)
-    if ctx.get('host.context.wsl') or not have or not floor or ctx.get('host.os.system') == 'Windows': return na(f'driver {driver}, CUDA {cuda}')
+    windows = ctx.get('host.context.wsl') or ctx.get('host.os.system') == 'Windows'
+    if windows or not have or not floor: return na(f'driver {driver}, CUDA {cuda}')
     said, tag = f'driver {driver}, torch for CUDA {cuda}', wheel(driver, oldest(ctx))
     other = f', or install the {tag} build of torch' if tag and version(tag[2:]) < version(cuda.replace('.', '')) else ''
-    if have < version(floor): return fail(said, expected=f'driver >= {floor}', doc=_COMPAT, remedy=f'Update the driver to {own or floor} or newer{other}.')
+    if have < version(floor): return fail(said, expected=f'driver >= {floor}', doc=_COMPAT,
+        remedy=f'Update the driver to {own or floor} or newer{other}.')
     if have < version(own): return warn(f'{said} runs, but PTX may not', expected=f'driver >= {own}', doc=_COMPAT,
         remedy=f'Update the driver to {own} or newer{other}: code compiled while it runs (Triton, torch.compile, own kernels) '
-            'may raise cudaErrorUnsupportedPtxVersion.')
+        'may raise cudaErrorUnsupportedPtxVersion.')
     return ok(said)
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c037
-_OFFICIAL = {'12.6': '5.0 6.0 7.0 7.5 8.0 8.6 9.0', '12.8': '7.0 7.5 8.0 8.6 9.0 10.0 12.0', '13.0': '7.5 8.0 8.6 9.0 10.0 12.0+PTX'} # torch 2.9
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c056
+_OFFICIAL = { # of torch 2.9
+    '12.6': '5.0 6.0 7.0 7.5 8.0 8.6 9.0', '12.8': '7.0 7.5 8.0 8.6 9.0 10.0 12.0', '13.0': '7.5 8.0 8.6 9.0 10.0 12.0+PTX'}
 
 def arch_list(
     ctx:Context, # Facts
@@ -248,6 +272,7 @@ def arch_list(
     codes = [o.replace('+PTX', '').replace('.', '') for o in known]
     return [f'sm_{o}' for o in codes] + [f'compute_{c}' for c, o in zip(codes, known) if 'PTX' in o]
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c058
 def suits(
     capability:tuple[int, int], # Of a card
     archs:Sequence[str], # As `torch.cuda.get_arch_list()` gives them
@@ -257,13 +282,16 @@ def suits(
     if any(kind == 'sm' and a == capability[0] and b <= capability[1] for kind, a, b in found): return 'code'
     return 'ptx' if any(kind == 'compute' and (a, b) <= tuple(capability) for kind, a, b in found) else ''
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c039
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c061
 def _amd_arch(ctx:Context, archs:Sequence[str])->Result:
-    lack = [a for d in ctx.devices if (a := text(d.arch).split(':')[0]) and archs and not any(o.split(':')[0] == a for o in archs)]
+    lack = [a for d in ctx.devices if (a := text(d.arch).split(':')[0]) and archs
+        and not any(o.split(':')[0] == a for o in archs)]
     if not lack: return ok(', '.join(dict.fromkeys(text(d.arch) for d in ctx.devices)) or 'not known')
-    return fail(f'torch was not built for {lack[0]}', doc='https://github.com/pytorch/pytorch/issues/164346', command='export HSA_OVERRIDE_GFX_VERSION=11.0.0',
+    return fail(f'torch was not built for {lack[0]}', doc='https://github.com/pytorch/pytorch/issues/164346',
+        command='export HSA_OVERRIDE_GFX_VERSION=11.0.0',
         remedy='Install a build for it. Pretending to be a relative of the card is a workaround, and can hang.')
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c063
 @check('architectures', group='gpu', needs=['devices', 'software.torch.version'])
 def architectures(ctx:Context)->Result:
     "torch holds code for each card."
@@ -274,15 +302,18 @@ def architectures(ctx:Context)->Result:
     word, name, c = min(found, key=lambda o: ('', 'ptx', 'code').index(o[0]))
     said = f'{name} is sm_{c[0]}{c[1]}'
     if word == 'code': return ok(said)
-    if word == 'ptx': return warn(f'{said}, compiled at start from PTX', doc=doc, remedy='Update torch to a build with code for this card; the first start is slow.')
+    if word == 'ptx': return warn(f'{said}, compiled at start from PTX', doc=doc,
+        remedy='Update torch to a build with code for this card; the first start is slow.')
     tag = 'cu126' if c < (7, 5) else 'cu130'
-    return fail(f'{said}, and torch holds no code for it', expected=', '.join(archs), doc=doc, command=f'pip install --force-reinstall torch --index-url '
+    return fail(f'{said}, and torch holds no code for it', expected=', '.join(archs), doc=doc,
+        command=f'pip install --force-reinstall torch --index-url '
         f'https://download.pytorch.org/whl/{tag}', remedy=f'Install the {tag} build of torch: "no kernel image is available" means this.')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c042
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c066
 _FATAL = {48, 64, 74, 79, 92, 95, 119, 120, 140} # the card's or the driver's
 _APP = {13, 31, 43, 45, 94} # the program's; 94 is an error that was contained to it
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c068
 @fact('kernel_log', limit=2.)
 def kernel_log(ctx:Context)->dict[str, Any]:
     "Xid numbers of NVIDIA's driver since the start, as many as this user may read."
@@ -299,25 +330,27 @@ def kernel_log(ctx:Context)->dict[str, Any]:
     except OSError: return dict(xids=None) # not allowed to this user
     return dict(xids=out)
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c043
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c069
 def _memory_errors(d:Device)->Iterator[Result]:
     doc, at = 'https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/', f'card {d.index}'
-    reset = dict(remedy='End what runs on it and reset the card, or restart the machine.', command=f'sudo nvidia-smi -r -i {d.index}', doc=doc)
+    reset = dict(remedy='End what runs on it and reset the card, or restart the machine.',
+        command=f'sudo nvidia-smi -r -i {d.index}', doc=doc)
     if d.remapped_failure is True: yield fail(f'{at}: no spare row is left', remedy='Have the card replaced (RMA).', doc=doc)
     if (n := number(d.ecc_uncorrected) or 0) > 0: yield fail(f'{at}: {n:.0f} uncorrected memory errors', **reset)
     if d.remapped_pending is True: yield warn(f'{at}: a row waits to be remapped', **reset)
     if d.retired_pending is True: yield warn(f'{at}: a page waits to be retired', **reset)
     if d.ecc_pending is True: yield warn(f'{at}: ECC is switched by the next restart', **reset)
 
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c071
 def _xids(ctx:Context)->Iterator[Result]:
     seen = ctx.get('kernel_log.xids')
     seen = {int(o) for o in seen if number(o) is not None} if isinstance(seen, list) else set()
-    if bad := sorted(seen & _FATAL): yield fail(f"Xid {', '.join(map(str, bad))} in the kernel log", doc=_XIDS, command='sudo dmesg | grep -i xid',
-        remedy='Restart the machine; where it comes back, have the card examined.')
-    if app := sorted(seen & _APP): yield warn(f"Xid {', '.join(map(str, app))} in the kernel log", doc=_XIDS, command='sudo dmesg | grep -i xid',
-        remedy='A program of somebody\'s failed, mostly by an address out of bounds; restart it.')
+    if bad := sorted(seen & _FATAL): yield fail(f"Xid {', '.join(map(str, bad))} in the kernel log", doc=_XIDS,
+        command='sudo dmesg | grep -i xid', remedy='Restart the machine; where it comes back, have the card examined.')
+    if app := sorted(seen & _APP): yield warn(f"Xid {', '.join(map(str, app))} in the kernel log", doc=_XIDS,
+        command='sudo dmesg | grep -i xid', remedy="A program of somebody's failed, mostly by an address out of bounds; restart it.")
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c044
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c073
 @check('memory errors', group='health', needs=['devices'])
 def memory_errors(ctx:Context)->Result:
     "No card reports wrong memory, and the driver no fault."
@@ -325,26 +358,30 @@ def memory_errors(ctx:Context)->Result:
     found = [*(r for d in ctx.devices for r in _memory_errors(d)), *_xids(ctx)]
     return worst(found, ok('none') if told or ctx.get('kernel_log.xids') is not None else na('the cards have no ECC'))
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c047
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c076
 def _held(d:Device, mine:int)->Iterator[Result]:
     doc, others = 'https://docs.nvidia.com/deploy/nvml-api/', [p for p in d.processes or () if p.pid != mine]
     used, total = number(d.used_gb), number(d.memory_gb)
-    names = ', '.join(f"{p.user or 'somebody'}'s pid {p.pid}{f' ({g:.1f} GB)' if (g := number(p.used_gb)) is not None else ''}" for p in others[:4])
+    names = ', '.join(f"pid {p.pid}{(f' ({g:.1f} GB)' if (g := number(p.used_gb)) is not None else '')}" for p in others[:4])
     full = used is not None and total and used > .9*total
-    if others: yield (fail if full else warn)(f'card {d.index}: {names}', doc=doc, command='nvidia-smi',
-        remedy='Ask them, or take another card (`mlkit gpus` shows who has which). End a kernel of your own that you forgot.')
-    elif used is not None and d.processes == () and used > 2: yield (fail if full else warn)(f'card {d.index}: {used:.1f} GB held by no program to be seen',
-        remedy='It is of another container, or of a process that died: look on the host, and reset the card when nobody uses it.', doc=doc,
-        command=f'sudo fuser -v /dev/nvidia{d.index}')
+    if others: yield (fail if full else warn)(f'card {d.index} is used by {names}', doc=doc, command='nvidia-smi',
+        remedy='Ask whose it is (`mlkit gpus` shows who has which), or take another card. It may be a kernel of your own.')
+    elif used is not None and d.processes == () and used > 2: yield (fail if full else warn)(
+        f'card {d.index}: {used:.1f} GB held by no program to be seen', doc=doc, command=f'sudo fuser -v /dev/nvidia{d.index}',
+        remedy='It is of another container, or of a process that died: look on the host; reset the card when nobody uses it.')
+
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c078
+_ALLOCATOR = 'https://docs.pytorch.org/docs/stable/notes/cuda.html'
 
 def _fragments(ctx:Context)->Iterator[Result]:
     for i, o in enumerate(rows(ctx.get('session.memory'))):
         reserved, allocated, retries = (number(o.get(k)) or 0 for k in ('reserved', 'allocated', 'retries'))
-        if reserved > 2**30 and reserved - allocated > reserved/4 and retries > 0: yield warn(f'device {i}: {100*(1 - allocated/reserved):.0f} % of '
-            f"torch's memory lies in gaps", command='export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True',
-            remedy='Let segments grow, set before torch is imported; it fragments less.', doc='https://docs.pytorch.org/docs/stable/notes/cuda.html')
+        if reserved <= 2**30 or reserved - allocated <= reserved/4 or not retries: continue
+        yield warn(f"device {i}: {100*(1 - allocated/reserved):.0f} % of torch's memory lies in gaps",
+            command='export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True', doc=_ALLOCATOR,
+            remedy='Let segments grow, set before torch is imported; it fragments less.')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c048
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c080
 @check('GPU memory', group='health', needs=['devices'])
 def gpu_memory(ctx:Context)->Result:
     "Nobody else holds the cards, and torch's memory isn't in pieces."
@@ -352,32 +389,34 @@ def gpu_memory(ctx:Context)->Result:
     free = [f'{d.free_gb:.0f}' for d in ctx.devices if d.free_gb is not None]
     return worst(found, ok(f"{', '.join(free)} GB free") if free else na('not told'))
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c051
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c083
 def _modes(d:Device, root:bool)->Iterator[Result]:
     doc, at, sudo = 'https://docs.nvidia.com/deploy/nvidia-smi/', f'card {d.index}', '' if root else 'sudo '
     mode, limit, default = text(d.compute_mode), number(d.power_limit_w), number(d.power_default_w)
     reset = dict(remedy='Let more than one program compute on it.', command=f'{sudo}nvidia-smi -i {d.index} -c 0', doc=doc)
     if mode == 'prohibited': yield fail(f'{at}: computing is prohibited', **reset)
     if mode.startswith('exclusive'): yield warn(f'{at}: one program at a time', **reset)
-    if d.mig is True and not d.mig_devices: yield fail(f'{at}: MIG is on, and there are no slices', command=f'{sudo}nvidia-smi -i {d.index} -mig 0',
-        remedy='Make slices (`nvidia-smi mig -cgi`), or switch it off.', doc='https://docs.nvidia.com/datacenter/tesla/mig-user-guide/')
-    elif d.mig is True: yield warn(f'{at}: MIG, in {len(d.mig_devices)} slices', doc='https://docs.nvidia.com/datacenter/tesla/mig-user-guide/',
-        remedy='A process sees one slice: name it in CUDA_VISIBLE_DEVICES by its UUID (MIG-...).', command='nvidia-smi -L')
+    sliced = 'https://docs.nvidia.com/datacenter/tesla/mig-user-guide/'
+    if d.mig is True and not d.mig_devices: yield fail(f'{at}: MIG is on, and there are no slices',
+        command=f'{sudo}nvidia-smi -i {d.index} -mig 0', remedy='Make slices (`nvidia-smi mig -cgi`), or switch it off.', doc=sliced)
+    elif d.mig is True: yield warn(f'{at}: MIG, in {len(d.mig_devices)} slices', doc=sliced,
+        command='nvidia-smi -L', remedy='A process sees one slice: name it in CUDA_VISIBLE_DEVICES by its UUID (MIG-...).')
     if limit and default and limit < .95*default: yield warn(f'{at}: power limit {limit:.0f} W', expected=f'{default:.0f} W', doc=doc,
         remedy='Raise it to what the maker set, if cooling and supply allow.', command=f'{sudo}nvidia-smi -i {d.index} -pl {default:.0f}')
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c052
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c085
 @check('GPU modes', group='health', needs=['devices'])
 def modes(ctx:Context)->Result:
     "No setting keeps programs out or slow."
     root, off = ctx.get('host.user.uid') == 0, [str(d.index) for d in ctx.devices if d.persistence is False]
     found = [r for d in ctx.devices for r in _modes(d, root)]
-    if off: found.append(warn(f"persistence is off on {', '.join(off)}", command=f"{'' if root else 'sudo '}nvidia-smi -pm 1", runs=root,
-        remedy='Switch it on: otherwise the driver starts anew, for seconds, with every program.', doc='https://docs.nvidia.com/deploy/driver-persistence/'))
+    if off: found.append(warn(f"persistence is off on {', '.join(off)}", command=f"{('' if root else 'sudo ')}nvidia-smi -pm 1", runs=root,
+        remedy='Switch it on: otherwise the driver starts anew, for seconds, with every program.',
+        doc='https://docs.nvidia.com/deploy/driver-persistence/'))
     told = any(o is not None for d in ctx.devices for o in (d.persistence, d.compute_mode, d.mig, d.power_limit_w))
     return worst(found, ok('as the maker set them') if told else na('not told'))
 
-# %% ../../nbs/compute/21b_gpu_checks.ipynb #c055
+# %% ../../nbs/compute/21b_gpu_checks.ipynb #c088
 _ACS = 'https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html'
 
 @check('GPU links', group='health', needs=['devices'])
@@ -394,5 +433,6 @@ def links(ctx:Context)->Result:
     options, groups = ctx.get('host.iommu.options'), number(ctx.get('host.iommu.groups')) or 0
     on = groups and not any(o in ('iommu=pt', 'iommu=off') for o in (options if isinstance(options, list) else []))
     if refused and on: return warn(f"no direct access ({', '.join(refused)}), and the IOMMU translates", doc=_ACS,
-        remedy='Add iommu=pt to the kernel\'s command line and switch ACS off in the BIOS; meanwhile NCCL_P2P_DISABLE=1 avoids hangs.', command='export NCCL_P2P_DISABLE=1')
+        remedy='Start Linux with iommu=pt, switch ACS off in the BIOS; until then avoid hangs.', command='export NCCL_P2P_DISABLE=1')
+    if not up and not any(d.p2p for d in found): return na('not told')
     return ok(f'{most} NVLinks each' if most else f"by PCIe{' through memory' if refused else ''}")

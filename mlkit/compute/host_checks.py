@@ -20,7 +20,7 @@ from typing import Any
 from ..core.devices import Device
 from .doctor import CHECKS, Context, Result, check, fact, fail, judge, na, ok, warn
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c006
+# %% ../../nbs/compute/21a_host_checks.ipynb #c007
 def trial(
     name:str, # Of a check
     **facts:Any, # Sections of facts, such as `host=dict(shm=dict(total_gb=.06))`
@@ -28,13 +28,14 @@ def trial(
     "What the check `name` says about made-up `facts`."
     return judge(CHECKS[name], Context(facts=facts, live=False, env={}))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c009
+# %% ../../nbs/compute/21a_host_checks.ipynb #c010
 def number(
     v:Any # Whatever the facts hold
 )->float|None:
     "`v` if it is a finite real number, else None."
     return v if isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300 else None
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c012
 def text(
     v:Any # Whatever the facts hold
 )->str:
@@ -47,7 +48,7 @@ def rows(
     "The dicts in the list `v`."
     return [o for o in v if isinstance(o, Mapping)] if isinstance(v, (list, tuple)) else []
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c011
+# %% ../../nbs/compute/21a_host_checks.ipynb #c015
 def worst(
     found:Sequence[Result], # What parts of a check found
     good:Result, # The answer when they found nothing
@@ -59,33 +60,34 @@ def worst(
     value = '; '.join([first.value, *(r.value for r in rest)])
     return replace(first, value=value, remedy=' '.join(dict.fromkeys([first.remedy, *(r.remedy for r in rest)])))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c014
+# %% ../../nbs/compute/21a_host_checks.ipynb #c018
 def _home(path:str)->str:
     "The environment that a program's `path` belongs to."
     folder = os.path.dirname(os.path.normpath(path.replace('\\', '/')))
     return os.path.dirname(folder) if os.path.basename(folder).lower() in ('bin', 'scripts', 'shims') else folder
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c020
 def _pip_home(which:Mapping[str, Any])->str:
     "The environment that `pip` on the PATH installs into, or ''."
     pip, python = text(which.get('pip')), text(which.get('pip_python'))
     return _home(python) if os.path.isabs(python) else _home(pip) if pip else ''
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c016
+# %% ../../nbs/compute/21a_host_checks.ipynb #c022
 _NOTEBOOK = 'https://github.com/jupyter/notebook/issues/2359'
 
 @check('interpreter', group='env', needs=['software.executable'])
 def interpreter(ctx:Context)->Result:
     "Interpreter, notebook kernels and `pip` belong to one environment."
-    py, here = text(ctx.get('software.executable')), os.path.normpath(text(ctx.get('software.prefix')) or '?').replace('\\', '/')
+    py, here = (text(ctx.get('software.executable')), os.path.normpath(text(ctx.get('software.prefix')) or '?').replace('\\', '/'))
     which = ctx.get('software.which', {})
     pip = _pip_home(which if isinstance(which, Mapping) else {})
     kernels = {o: _home(o) for k in rows(ctx.get('software.kernels')) if os.path.isabs(o := text(k.get('python')))}
     gone = [o for o in kernels if ctx.live and not os.path.exists(o) and not os.path.exists(f'{ctx.root}{o}')]
     if gone: return fail(f'a kernel starts {gone[0]}, which is gone', doc=_NOTEBOOK,
-        remedy='Remove that kernel (`jupyter kernelspec list` names it), or install this environment\'s.', **_install(py, here, ctx))
+        remedy="Remove that kernel (`jupyter kernelspec list` names it), or install this environment's.", **_install(py, here, ctx))
     return worst([*_elsewhere(py, here, kernels, ctx), *_other_pip(py, here, pip, kernels)], ok(here))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c018
+# %% ../../nbs/compute/21a_host_checks.ipynb #c024
 def _install(py:str, here:str, ctx:Context)->dict[str, Any]:
     "The command that makes a kernel of this environment."
     import shlex
@@ -99,6 +101,7 @@ def _elsewhere(py:str, here:str, kernels:Mapping[str, str], ctx:Context)->Iterat
     yield warn(f'notebooks start {other}, not {py}', expected=here, doc=_NOTEBOOK, **_install(py, here, ctx),
         remedy='Make a kernel of this environment (it needs the package ipykernel) and choose it in the notebook.')
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c026
 def _other_pip(py:str, here:str, pip:str, kernels:Mapping[str, str])->Iterator[Result]:
     if not pip or pip == here: return
     three = bool(kernels) and here not in kernels.values() and pip not in kernels.values()
@@ -106,7 +109,9 @@ def _other_pip(py:str, here:str, pip:str, kernels:Mapping[str, str])->Iterator[R
     yield make(f'`pip` installs into {pip}, not {here}' + (': three environments' if three else ''), expected=here, doc=_NOTEBOOK,
         remedy=f'Install with `%pip` in a notebook and `{py} -m pip` in a terminal, or activate the environment.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c021
+# %% ../../nbs/compute/21a_host_checks.ipynb #c029
+_INSTALL = 'https://pytorch.org/get-started/locally/'
+
 def version(
     v:Any, # For example '2.13.0+cpu'
 )->tuple[int, ...]: # For example (2, 13, 0); () when it has none
@@ -114,19 +119,21 @@ def version(
     m = re.match(r'\d{1,9}(\.\d{1,9})*', text(v))
     return tuple(map(int, m[0].split('.'))) if m else ()
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c031
 @check('versions', group='env', needs=['software.python'])
 def versions(ctx:Context)->Result:
     "Python and torch are new enough."
     python, torch = (text(ctx.get(o)) for o in ('software.python', 'software.torch.version'))
     doc = 'https://devguide.python.org/versions/'
     if () < version(python) < (3, 10): return fail(f'Python {python}', expected='>= 3.10', doc=doc,
-        remedy='Make an environment with Python 3.10 or newer.')
+        remedy='Make an environment with Python 3.10 or newer, for example with conda, uv or pyenv: libraries follow.')
     said = f'Python {python}, torch {torch or "not installed"}'
-    if () < version(torch) < (2, 6): return warn(said, expected='torch >= 2.6', remedy='Update torch.', doc='https://pytorch.org/get-started')
+    if () < version(torch) < (2, 6): return warn(said, expected='torch >= 2.6', doc=_INSTALL,
+        remedy='Update torch, with torchvision and torchaudio: mlkit is tested from 2.6 on, and so are most libraries.')
     if torch: return ok(said)
-    return warn(said, remedy='Install torch; pytorch.org gives the line for your GPU.', doc='https://pytorch.org/get-started')
+    return warn(said, remedy='Install torch; pytorch.org gives the line for your GPU.', doc=_INSTALL)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c024
+# %% ../../nbs/compute/21a_host_checks.ipynb #c034
 _STACK = 'torch torchvision torchaudio numpy pandas ipykernel transformers accelerate deepspeed mlkit-nb'.split()
 
 @fact('requirements')
@@ -140,6 +147,7 @@ def _requirements(ctx:Context)->list[dict[str, Any]]:
         out += [dict(package=name, needs=o, found=had) for o in asked if (had := _lacking(o)) is not False]
     return out
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c036
 def _lacking(line:str)->Any:
     "The version that isn't what `line` asks for, None if there is none, False if all is well."
     from importlib.metadata import PackageNotFoundError, version
@@ -151,7 +159,7 @@ def _lacking(line:str)->Any:
     except PackageNotFoundError: return None
     return False if not r.specifier or not had or r.specifier.contains(had, prereleases=True) else had
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c026
+# %% ../../nbs/compute/21a_host_checks.ipynb #c039
 @check('requirements', group='env', needs=['requirements'])
 def requirements(ctx:Context)->Result:
     "What the packages need is installed."
@@ -159,10 +167,11 @@ def requirements(ctx:Context)->Result:
     if not found: return ok('as the packages ask')
     said = [f"{o.get('package')} needs {o.get('needs')}, found {o.get('found') or 'nothing'}" for o in found]
     make = warn if all(o.get('found') for o in found) else fail
-    return make('; '.join(said[:3]) + (f' and {len(said) - 3} more' if len(said) > 3 else ''), doc='https://pip.pypa.io/en/stable/cli/pip_check/',
+    return make('; '.join(said[:3]) + (f' and {len(said) - 3} more' if len(said) > 3 else ''),
+        doc='https://pip.pypa.io/en/stable/cli/pip_check/',
         remedy='Install the packages of a project together, in one command, so that pip can find versions that fit.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c029
+# %% ../../nbs/compute/21a_host_checks.ipynb #c042
 def makers(
     ctx:Context, # Facts
 )->set[str]: # Of 'nvidia', 'amd', 'apple', 'intel'
@@ -173,7 +182,8 @@ def makers(
     if 'xe' in (loaded if isinstance(loaded := ctx.get('host.modules.loaded'), list) else []): there.add('intel')
     return there or bus
 
-_WHEELS = (580, 'cu130', (7, 5)), (570, 'cu128', (7, 0)), (525, 'cu126', (5, 0)) # driver from which it is whole, oldest card
+# %% ../../nbs/compute/21a_host_checks.ipynb #c044
+_WHEELS = ((580, 'cu130', (7, 5)), (570, 'cu128', (7, 0)), (525, 'cu126', (5, 0))) # driver from which it is whole, oldest card
 
 def wheel(
     driver:Any, # The driver's version, if known
@@ -183,35 +193,36 @@ def wheel(
     major = (version(driver) or (580,))[0]
     return next((tag for least, tag, card in _WHEELS if major >= least and (not capability or capability >= card)), '')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c032
-_INSTALL = 'https://pytorch.org/get-started/locally/'
-
+# %% ../../nbs/compute/21a_host_checks.ipynb #c047
 def capability(
     d:Device, # Whose fields may hold anything
 )->tuple[int, int]|None:
     "The compute capability of the card, if known."
-    o: Any = d.capability
+    o = d.capability
     if not isinstance(o, (tuple, list)) or len(o) != 2 or any(number(x) is None for x in o): return None
     return int(o[0]), int(o[1])
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c049
 def oldest(
     ctx:Context, # Facts
 )->tuple[int, int]|None:
     "The smallest compute capability among the cards, if known."
     return min((o for d in ctx.devices if (o := capability(d))), default=None)
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c051
 def _for_nvidia(ctx:Context, said:str, py:str)->Result:
     "torch can't use NVIDIA cards."
     import shlex
     driver = text(ctx.get('gpu.driver')) or text(ctx.get('host.modules.nvidia'))
     tag = wheel(driver, oldest(ctx))
-    if not tag: return fail(f'{said}, and driver {driver} is too old for any', remedy='Update the driver, then install a CUDA build.', doc=_INSTALL)
+    if not tag: return fail(f'{said}, and driver {driver} is too old for any',
+        remedy='Update the driver, then install a CUDA build.', doc=_INSTALL)
     limit = f' (driver {driver} allows up to {tag})' if driver else ''
     return fail(f'{said}, and there is an NVIDIA GPU', expected=tag, doc=_INSTALL,
         remedy=f'Install the build for CUDA{limit}. It is some GB, and torchvision and torchaudio must come along.',
         command=f'{shlex.quote(py)} -m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/{tag}')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c033
+# %% ../../nbs/compute/21a_host_checks.ipynb #c052
 @check('torch build', group='env', needs=['software.torch.version'])
 def torch_build(ctx:Context)->Result:
     "torch was built for the accelerator that is there."
@@ -219,27 +230,27 @@ def torch_build(ctx:Context)->Result:
     name = next((f'{k} {v}' for k, v in built.items() if v), 'CPU')
     said, there = f"torch {text(ctx.get('software.torch.version'))} is the {name} build", makers(ctx)
     if 'nvidia' in there: return ok(said) if built['cuda'] else _for_nvidia(ctx, said, text(ctx.get('software.executable')) or 'python')
-    if 'amd' in there and not built['hip'] and not ctx.get('host.context.wsl') and _computes(ctx): return fail(
-        f'{said}, and there is an AMD GPU', remedy='Install the ROCm build.', expected='rocm', doc=_INSTALL)
+    if 'amd' in there and not built['hip'] and _computes(ctx): return fail(f'{said}, and there is an AMD GPU', expected='rocm',
+        remedy='Install the ROCm build of torch: pytorch.org gives the line for the ROCm version that you have.', doc=_INSTALL)
     if 'apple' in there and ctx.get('host.os.machine') == 'x86_64': return fail(f'{said}, for Intel, on an Apple chip',
         remedy='Install Python for arm64: this one runs under Rosetta and knows no MPS.', doc='https://developer.apple.com/metal/pytorch/')
     return _others(ctx, said, there, built)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c035
+# %% ../../nbs/compute/21a_host_checks.ipynb #c054
 def _computes(ctx:Context)->bool:
     "Whether an AMD card is one for computing."
     nodes = [text(o.get('path')) for o in rows(ctx.get('host.nodes'))]
-    return '/dev/kfd' in nodes or any(d.vendor == 'amd' for d in ctx.devices)
+    return not ctx.get('host.context.wsl') and '/dev/kfd' in nodes or any(d.vendor == 'amd' for d in ctx.devices)
 
 def _others(ctx:Context, said:str, there:set[str], built:Mapping[str, str])->Result:
     if 'intel' in there and not built['xpu']: return warn(f'{said}, and there is an Intel GPU', remedy='Install the XPU build to use it.',
         doc='https://docs.pytorch.org/docs/stable/notes/get_start_xpu.html')
     if text(ctx.get('host.env.PJRT_DEVICE')).upper() == 'TPU' and not ctx.get('software.packages.torch_xla'):
-        return warn('PJRT_DEVICE is TPU, which torch can\'t use alone', remedy='Install torch_xla of the same version as torch.',
+        return warn("PJRT_DEVICE is TPU, which torch can't use alone", remedy='Install torch_xla of the same version as torch.',
             doc='https://docs.pytorch.org/xla/')
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c038
+# %% ../../nbs/compute/21a_host_checks.ipynb #c057
 _SLOW = dict(CUDA_LAUNCH_BLOCKING='1', PYTORCH_NO_CUDA_MEMORY_CACHING='1', TORCH_DISTRIBUTED_DEBUG='DETAIL', NCCL_DEBUG='TRACE',
     TORCHDYNAMO_DISABLE='1', NCCL_P2P_DISABLE='1', NCCL_IB_DISABLE='1', NVIDIA_TF32_OVERRIDE='0', TORCH_USE_CUDA_DSA='1', PYTORCH_JIT='0')
 
@@ -252,17 +263,18 @@ def debug_variables(ctx:Context)->Result:
     if ctx.get('session.anomaly') is True: slow.append('torch.autograd.set_detect_anomaly(True)')
     return worst([*_torn(env), *_slowed(slow), *_override(env)], ok('none is set'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c039
+# %% ../../nbs/compute/21a_host_checks.ipynb #c058
 def _slowed(slow:Sequence[str])->Iterator[Result]:
     if not slow: return
     names = ' '.join(o.split('=')[0] for o in slow if '=' in o)
     yield warn(', '.join(slow), remedy='Unset for speed; they are for debugging.', command=f'unset {names}' if names else '',
         doc='https://docs.pytorch.org/docs/stable/cuda_environment_variables.html')
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c060
 def _torn(env:Mapping[str, Any])->Iterator[Result]:
     "What a launcher sets only in part."
     size, rest = text(env.get('WORLD_SIZE')), [k for k in ('RANK', 'MASTER_ADDR', 'MASTER_PORT') if k not in env]
-    if size not in ('', '0', '1') and rest: yield fail(f'WORLD_SIZE={size} without {", ".join(rest)}', command='unset WORLD_SIZE',
+    if size not in ('', '0', '1') and rest: yield fail(f"WORLD_SIZE={size} without {', '.join(rest)}", command='unset WORLD_SIZE',
         remedy='Start with torchrun, which sets all of them, or unset what is left over: a start would wait for other ranks.',
         doc='https://docs.pytorch.org/docs/stable/elastic/run.html')
 
@@ -271,7 +283,9 @@ def _override(env:Mapping[str, Any])->Iterator[Result]:
     yield warn(f'HSA_OVERRIDE_GFX_VERSION={v}', doc='https://github.com/ROCm/TheRock/issues/1184',
         remedy='A workaround for cards that ROCm leaves out; it can hang. Drop it once a build for your card is out.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c042
+# %% ../../nbs/compute/21a_host_checks.ipynb #c063
+_KERNEL = 'https://github.com/huggingface/accelerate/issues/1929'
+
 @check('system', group='host', needs=['host.os.system'])
 def system(ctx:Context)->Result:
     "torch runs on this system."
@@ -281,11 +295,13 @@ def system(ctx:Context)->Result:
     if 'alpine' in distribution.lower() or machine in ('i386', 'i686', 'armv7l'): return fail(said, doc=_INSTALL,
         remedy='Use a 64-bit system with glibc, such as Debian or Ubuntu: torch has no wheels for this one.')
     if name == 'Linux' and () < version(release) < (5, 5): return warn(said, expected='Linux >= 5.5',
-        remedy='Update the kernel: with older ones, worker processes can hang.', doc='https://github.com/huggingface/accelerate/issues/1929')
+        remedy='Update the kernel: with older ones, worker processes can hang.', doc=_KERNEL)
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c045
-def _few(n:float)->str: return f'{n:.6g}'
+# %% ../../nbs/compute/21a_host_checks.ipynb #c066
+def _few(n:float)->str:
+    "A count or a share, in short."
+    return 'unlimited' if n == float('inf') else f'{n:.0f}' if n == int(n) else f'{n:.3g}'
 
 @check('processors', group='host', needs=['host.cpu.cores'])
 def processors(ctx:Context)->Result:
@@ -294,11 +310,12 @@ def processors(ctx:Context)->Result:
     if cores is None: return na('not known')
     n, doc = max(int(cores), 1), 'https://github.com/pytorch/pytorch/issues/193859'
     said = f'{_few(cores)} of {_few(logical)} cores' if logical and logical > cores else f'{_few(cores)} cores'
-    todo = dict(remedy=f'Use num_workers <= {n} and OMP_NUM_THREADS={n}, or ask for more cores.', command=f'export OMP_NUM_THREADS={n}', doc=doc)
+    todo = dict(remedy=f'Use num_workers <= {n} and OMP_NUM_THREADS={n}, or ask for more cores.',
+        command=f'export OMP_NUM_THREADS={n}', doc=doc)
     if cores < 1: return fail(f'{said}: less than one', **todo)
     return warn(f'{said}, but os.cpu_count() says {_few(logical)}', **todo) if logical and cores <= logical/2 else ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c048
+# %% ../../nbs/compute/21a_host_checks.ipynb #c069
 def _whole(v:Any)->int|None: return int(v) if re.fullmatch(r'\d{1,6}', text(v)) else None
 
 @check('threads', group='host', needs=['host.cpu.cores'])
@@ -308,13 +325,14 @@ def threads(ctx:Context)->Result:
     said = _whole(ctx.get('host.env.OMP_NUM_THREADS')) or number(ctx.get('session.threads'))
     each = said or number(ctx.get('host.cpu.affinity')) or cores
     procs = next((n for o in ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE') if (n := _whole(ctx.get(f'host.env.{o}')))), 1)
-    share, value = each*procs/max(cores, .1), f'{_few(each)} threads in each of {procs} processes, for {_few(cores)} cores'
+    share, where = each*procs/max(cores, .1), f'each of {procs} processes' if procs > 1 else 'this process'
+    value = f'{_few(each)} threads in {where}, for {_few(cores)} cores'
     n = max(int(cores/procs), 1)
-    todo = dict(remedy=f'Give each process {n} and each loader worker one: torch.set_num_threads({n}).', command=f'export OMP_NUM_THREADS={n}',
-        doc='https://docs.pytorch.org/docs/stable/notes/multiprocessing.html')
+    todo = dict(remedy=f'Give each process {n} and each loader worker one: torch.set_num_threads({n}).',
+        command=f'export OMP_NUM_THREADS={n}', doc='https://docs.pytorch.org/docs/stable/notes/multiprocessing.html')
     return fail(value, **todo) if share >= 8 else warn(value, **todo) if share > 1.5 else ok(value)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c051
+# %% ../../nbs/compute/21a_host_checks.ipynb #c072
 @check('memory', group='host', needs=['host.memory.total_gb'])
 def memory(ctx:Context)->Result:
     "There is memory to work with, and its limit is known."
@@ -323,14 +341,15 @@ def memory(ctx:Context)->Result:
     if total is None: return na('not known')
     room = min([o for o in (free, limit - (used or 0) if limit is not None else None) if o is not None], default=total)
     said = f'{room:.1f} of {limit or total:.1f} GB free'
-    if room < 1: return fail(said, expected='>= 1 GB', remedy='End what holds the memory (`ps aux --sort=-rss | head`), or ask for more.', doc=doc)
+    if room < 1: return fail(said, expected='>= 1 GB', doc=doc,
+        remedy='End what holds the memory, or ask for more.', command='ps aux --sort=-rss | head')
     if kills: return warn(f'{said}; {_few(kills)} processes were killed for memory', doc=doc,
         remedy='Use smaller batches or fewer workers, or ask for more memory: jobs that vanished without a message were probably these.')
     if limit and limit < total/2: return warn(f'{said}: the machine has {total:.0f} GB', doc=doc,
         remedy=f'Plan with {limit:.1f} GB: the OOM killer acts there, whatever `free` says.')
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c054
+# %% ../../nbs/compute/21a_host_checks.ipynb #c075
 @check('shared memory', group='host', needs=['host.shm.total_gb'])
 def shared_memory(ctx:Context)->Result:
     "`/dev/shm` holds the batches of a DataLoader's workers."
@@ -342,9 +361,10 @@ def shared_memory(ctx:Context)->Result:
     if total < .13: return fail(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line, doc=doc)
     if free is not None and free < min(.25, total/4): return fail(f'{free:.2f} of {total:.1f} GB free', expected='>= 1 GB', doc=doc,
         remedy='Remove what killed programs left there, once you know that nobody uses it.', command='ls -l /dev/shm')
-    return warn(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line, doc=doc) if total < 1 else ok(f'{total:.1f} GB')
+    return warn(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line,
+        doc=doc) if total < 1 else ok(f'{total:.1f} GB')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c057
+# %% ../../nbs/compute/21a_host_checks.ipynb #c078
 def soft(
     ctx:Context, # Facts
     name:str, # 'nofile', 'memlock' or 'nproc'
@@ -354,13 +374,16 @@ def soft(
     if not isinstance(pair, (list, tuple)) or len(pair) != 2: return None
     return float('inf') if pair[0] is None else number(pair[0])
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c080
+_DOCKER = 'https://docs.docker.com/engine/containers/run/'
+
 def _rdma(ctx:Context)->bool:
     "Whether this machine sends by RDMA."
     loaded, env = ctx.get('host.modules.loaded'), ctx.get('host.env')
     there = isinstance(loaded, list) and 'nvidia_peermem' in loaded or isinstance(env, Mapping) and 'NCCL_IB_HCA' in env
     return bool(there) or ctx.live and os.path.isdir(f'{ctx.root}/sys/class/infiniband')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c058
+# %% ../../nbs/compute/21a_host_checks.ipynb #c082
 @check('limits', group='host', needs=['host.limits'])
 def limits(ctx:Context)->Result:
     "Open files, locked memory and processes are allowed."
@@ -373,23 +396,25 @@ def limits(ctx:Context)->Result:
         remedy='Allow all of it, in /etc/security/limits.conf or with --ulimit memlock=-1 of docker.', expected='unlimited',
         command='ulimit -l unlimited', doc='https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html'))
     if pids is not None and pids < 512: found.append(warn(f'{_few(pids)} processes and threads', expected='>= 512',
-        remedy='Raise --pids-limit of the container: a training with workers has hundreds of threads.', doc='https://docs.docker.com/engine/containers/run/'))
+        remedy='Raise --pids-limit of the container: a training with workers has hundreds of threads.', doc=_DOCKER))
     return worst(found, ok(f'{_few(files)} open files') if files is not None else na('not known'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c061
+# %% ../../nbs/compute/21a_host_checks.ipynb #c085
+_DATA = 'https://docs.pytorch.org/docs/stable/data.html'
 _REMOTE = re.compile(r'nfs|cifs|smb|9p|drvfs|fuse\.')
 
 def _disk(o:Mapping[str, Any])->Iterator[Result]:
     use, free, inodes, kind = text(o.get('use')), number(o.get('free_gb')), number(o.get('inodes_percent')), text(o.get('fs'))
     space = f'{use}: {free:.1f} GB free' if free is not None else ''
-    tidy = dict(remedy='Make room: old checkpoints, ~/.cache, `pip cache purge`.', doc='https://huggingface.co/docs/huggingface_hub/guides/manage-cache',
-        command='df -h; du -xhd1 ~ | sort -h | tail')
+    tidy = dict(remedy='Make room: old checkpoints, ~/.cache, `pip cache purge`.',
+        doc='https://huggingface.co/docs/huggingface_hub/guides/manage-cache', command='df -h; du -xhd1 ~ | sort -h | tail')
     if free is not None and free < 10: yield (fail if free < 1 else warn)(space, expected='>= 10 GB', **tidy)
     if inodes is not None and inodes > 90: yield (fail if inodes > 99 else warn)(f'{use}: {inodes:.0f} % of the inodes are in use',
         remedy='Remove folders of many small files, or pack them.', command='df -i', doc=tidy['doc'])
-    if use in ('work', 'tmp') and _REMOTE.match(kind): yield warn(f'{use} is on {kind}', doc='https://docs.pytorch.org/docs/stable/data.html',
+    if use in ('work', 'tmp') and _REMOTE.match(kind): yield warn(f'{use} is on {kind}', doc=_DATA,
         remedy='Copy the data to a local SSD before training, or pack it into files of 100 MB and more.')
 
+# %% ../../nbs/compute/21a_host_checks.ipynb #c087
 @check('disks', group='host', needs=['host.disks'])
 def disks(ctx:Context)->Result:
     "There is room, on a file system that is fast enough."
@@ -397,7 +422,9 @@ def disks(ctx:Context)->Result:
     good = ', '.join(f"{text(o.get('use'))} {f:.0f} GB" for o in found if (f := number(o.get('free_gb'))) is not None)
     return worst([r for o in found for r in _disk(o)], ok(f'free: {good}') if good else na('not known'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c064
+# %% ../../nbs/compute/21a_host_checks.ipynb #c090
+_PSI = 'https://docs.kernel.org/accounting/psi.html'
+
 @check('contention', group='host', needs=['host.load'])
 def contention(ctx:Context)->Result:
     "Nobody else needs the processors now."
@@ -405,9 +432,9 @@ def contention(ctx:Context)->Result:
     load, cores = number(ctx.get('host.load.load1')), number(ctx.get('host.cpu.logical')) or 1
     ticks, steal = (number(ctx.get(f'host.load.{o}')) for o in ('ticks', 'steal'))
     stolen = 100*steal/ticks if ticks and steal is not None else None
-    signs = (waited, 25, 60, '% of the time tasks waited for a core'), (memory, 5, 25, '% of the time tasks waited for memory'), \
-        (load and load/max(cores, 1), 1.5, 4, 'tasks want each core'), (stolen, 5, 20, '% of the time went to other virtual machines')
+    signs = ((waited, 25, 60, '% of the time tasks waited for a core'), (memory, 5, 25, '% of the time tasks waited for memory'),
+        (load and load/max(cores, 1), 1.5, 4, 'tasks want each core'), (stolen, 5, 20, '% of the time went to other virtual machines'))
     bad = [(v, v >= red, f'{v:.3g} {words}') for v, yellow, red, words in signs if v is not None and v >= yellow]
     if not bad: return ok(f'load {load:.3g} on {_few(cores)} cores' if load is not None else 'none seen')
-    return (fail if any(o[1] for o in bad) else warn)('; '.join(o[2] for o in bad), command='top', doc='https://docs.kernel.org/accounting/psi.html',
+    return (fail if any(o[1] for o in bad) else warn)('; '.join(o[2] for o in bad), command='top', doc=_PSI,
         remedy='Find out who computes. What you measure now says little about this machine.')
