@@ -104,11 +104,14 @@ def test_another_chip_finds_none(name):
     assert chip(name) is None and peak(name) is None and expected(chip(name)) is None
 
 # memory as drivers report it, in GB of 2**30 bytes
-@pytest.mark.parametrize('name, gb', [('Tesla T4', 14.6), ('NVIDIA A10G', 22.1), ('NVIDIA L4', 22.5), ('NVIDIA L40S', 44.4), ('NVIDIA A40', 44.4),
-    ('NVIDIA H200', 140.4), ('NVIDIA H100 80GB HBM3', 79.6), ('NVIDIA B200', 179), ('AMD Instinct MI300X', 192), ('NVIDIA GH200 480GB', 95.6)])
+@pytest.mark.parametrize('name, gb', [('Tesla T4', 14.6), ('NVIDIA A10G', 22.1), ('NVIDIA L4', 22.5), ('NVIDIA L40S', 44.4),
+    ('NVIDIA A40', 44.4),
+    ('NVIDIA H200', 140.4), ('NVIDIA H100 80GB HBM3', 79.6), ('NVIDIA B200', 179), ('AMD Instinct MI300X', 192),
+    ('NVIDIA GH200 480GB', 95.6)])
 def test_what_the_driver_keeps_back_is_allowed(name, gb): assert chip(name, gb)
 
-@pytest.mark.parametrize('name, gb', [('NVIDIA GeForce RTX 3080', 12), ('NVIDIA GeForce RTX 3060', 8), ('NVIDIA GH200 480GB', 144), ('AMD Instinct MI300X', 24),
+@pytest.mark.parametrize('name, gb', [('NVIDIA GeForce RTX 3080', 12), ('NVIDIA GeForce RTX 3060', 8), ('NVIDIA GH200 480GB', 144),
+    ('AMD Instinct MI300X', 24),
     ('NVIDIA H200', 17.5)])
 def test_memory_tells_chips_of_one_name_apart(name, gb): assert chip(name, gb) is None
 

@@ -22,7 +22,8 @@ _HOME = {
     'own': 'Breakeven Own Scenario assumptions breakeven rent_or_own scenarios',
     'pricelist': 'Prices Rate prices'}
 _LAZY = {name: f'{__name__}.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'Chip', 'chip', 'cost', 'Costs', 'doctor', 'expected', 'gpus', 'ledger', 'lock',
+__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'Chip', 'chip', 'cost', 'Costs', 'doctor', 'expected', 'gpus', 'ledger',
+    'lock',
     'Lock', 'LockTimeout', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Scenario', 'scenarios',
     'Utilisation', 'utilisation']
 

@@ -517,7 +517,7 @@ def _fix(report:Report, dry_run:bool)->list[str]:
         print(f'$ {c}')
         if dry_run: continue
         import subprocess
-        done = subprocess.run(c, shell=True)
+        done = subprocess.run(['sh', '-c', c])
         print('  done' if not done.returncode else f'  failed with {done.returncode}')
     for r in byhand: print(f'by hand: {r.name}: {r.remedy}')
     return todo

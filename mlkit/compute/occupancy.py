@@ -99,11 +99,12 @@ def _unit(name:str, unit:str)->Callable[[dict], str]:
 # %% ../../nbs/compute/25a_occupancy.ipynb #c029
 def _device_columns(rows:Sequence[dict])->list[Column]:
     "What a device is and does."
-    return [_device_col(rows, 'gpu', 'gpu', lambda o: '-' if o['gpu'] is None else str(o['gpu']), right=True),
-        _device_col(rows, 'name', 'name', lambda o: show_value(o.get('name')), keep=2),
-        _device_col(rows, 'memory GB', 'used_gb', _memory, right=True, keep=3),
-        _device_col(rows, 'busy', 'util', _unit('util', ' %'), right=True, keep=4),
-        _device_col(rows, 'temp', 'temp_c', _unit('temp_c', ' °C'), right=True, keep=7)]
+    def index(o): return '-' if o['gpu'] is None else str(o['gpu'])
+    def name(o): return show_value(o.get('name'))
+    out = [_device_col(rows, 'gpu', 'gpu', index, right=True), _device_col(rows, 'name', 'name', name, keep=2)]
+    out.append(_device_col(rows, 'memory GB', 'used_gb', _memory, right=True, keep=3))
+    out.append(_device_col(rows, 'busy', 'util', _unit('util', ' %'), right=True, keep=4))
+    return [*out, _device_col(rows, 'temp', 'temp_c', _unit('temp_c', ' °C'), right=True, keep=7)]
 
 # %% ../../nbs/compute/25a_occupancy.ipynb #c031
 def _who_columns(rows:Sequence[dict], now:float)->list[Column]:

@@ -321,9 +321,9 @@ def surroundings()->dict[str, Any]: # Plain data, for `busy`
 
 def _at(facts:Mapping[str, Any], *path:str)->float:
     "The number at `path`, or 0."
-    found = [facts]
-    for k in path: found.append(found[-1].get(k) if isinstance(found[-1], Mapping) else None)
-    return float(found[-1]) if isinstance(found[-1], (int, float)) and found[-1] == found[-1] else 0.
+    at = facts
+    for k in path: at = at.get(k) if isinstance(at, Mapping) else None # type: ignore
+    return float(at) if isinstance(at, (int, float)) and at == at else 0.
 
 # %% ../../nbs/compute/20b_speed.ipynb #c056
 def busy(

@@ -21,8 +21,8 @@ _HOME = {
     'report': 'Metrics Progress Track accuracy'}
 _LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
-    'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'LayerStats', 'Learner', 'Loader',
-    'Loop',
+    'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'LayerStats', 'Learner',
+    'Loader', 'Loop',
     'Metrics', 'Progress', 'Schedule', 'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
     'Track']
 

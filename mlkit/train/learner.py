@@ -243,6 +243,16 @@ class _Kept(_Questions):
         state = torch.load(path, map_location='cpu', weights_only=True)
         self.model.load_state_dict(state.get('model', state))
 
+    def _settings(self, epochs:int)->dict:
+        "What a run's config says of a fit."
+        loss = self.loss_func
+        bs = getattr(getattr(self.train, 'order', None), 'bs', None) or getattr(getattr(self.train, 'dl', None), 'batch_size', None)
+        def name(o:Any)->str|None: return o if o is None or isinstance(o, str) else getattr(o, '__name__', type(o).__name__)
+        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)), model=name(type(self.model)),
+            loss=name(loss), params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule),
+            amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None)
+        return {k: v for k,v in out.items() if v is not None}
+
 # %% ../../nbs/train/45_learner.ipynb #c022
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
@@ -258,16 +268,6 @@ class _Place(_Kept):
             return None
         load_training_state(self, state)
         return state
-
-    def _settings(self, epochs:int)->dict:
-        "What a run's config says of a fit."
-        loss = self.loss_func
-        bs = getattr(getattr(self.train, 'order', None), 'bs', None) or getattr(getattr(self.train, 'dl', None), 'batch_size', None)
-        def name(o:Any)->str|None: return o if o is None or isinstance(o, str) else getattr(o, '__name__', type(o).__name__)
-        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)), model=name(type(self.model)),
-            loss=name(loss), params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule),
-            amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None)
-        return {k: v for k,v in out.items() if v is not None}
 
     def _go(self, epochs:int, paused:dict|None)->None:
         "The fit, from the beginning or from where it was stopped."
