@@ -319,11 +319,10 @@ def surroundings()->dict[str, Any]: # Plain data, for `busy`
     "Load and pressure of this machine now."
     return dict(load=_load(''), pressure=_pressure(''))
 
-def _at(facts:Mapping[str, Any], *path:str)->float:
+def _at(facts:Any, *path:str)->float:
     "The number at `path`, or 0."
-    found = [facts]
-    for k in path: found.append(found[-1].get(k) if isinstance(found[-1], Mapping) else None)
-    return float(found[-1]) if isinstance(found[-1], (int, float)) and found[-1] == found[-1] else 0.
+    if path: return _at(facts.get(path[0]), *path[1:]) if isinstance(facts, Mapping) else 0.
+    return float(facts) if isinstance(facts, (int, float)) and facts == facts else 0.
 
 # %% ../../nbs/compute/20b_speed.ipynb #c056
 def busy(
