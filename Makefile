@@ -16,7 +16,8 @@ STAMP  := $(VENV)/.installed
 WORKERS ?= 2
 export PATH := $(BIN):$(PATH)
 
-cells tests: export OMP_NUM_THREADS = 1         # the workers share the cores; threads of torch would fight over them
+# The workers share the cores; threads of torch would fight over them.
+cells tests: export OMP_NUM_THREADS = 1
 
 .PHONY: help demo test docs bench lock sync clean setup check-sync lint types cells tests
 .DEFAULT_GOAL := help

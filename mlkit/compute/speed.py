@@ -321,14 +321,8 @@ def surroundings()->dict[str, Any]: # Plain data, for `busy`
 
 def _at(facts:Any, *path:str)->float:
     "The number at `path`, or 0."
-<<<<<<< HEAD
-    at = facts
-    for k in path: at = at.get(k) if isinstance(at, Mapping) else None # type: ignore
-    return float(at) if isinstance(at, (int, float)) and at == at else 0.
-=======
     if path: return _at(facts.get(path[0]), *path[1:]) if isinstance(facts, Mapping) else 0.
     return float(facts) if isinstance(facts, (int, float)) and facts == facts else 0.
->>>>>>> compute
 
 # %% ../../nbs/compute/20b_speed.ipynb #c056
 def busy(
