@@ -1899,6 +1899,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'mlkit/train/learner.py'),
                                      'mlkit.train.learner._Place._stopped': ( 'train/learner.html#_place._stopped',
                                                                               'mlkit/train/learner.py'),
+                                     'mlkit.train.learner._Place.interrupt': ( 'train/learner.html#_place.interrupt',
+                                                                               'mlkit/train/learner.py'),
                                      'mlkit.train.learner._Questions': ('train/learner.html#_questions', 'mlkit/train/learner.py'),
                                      'mlkit.train.learner._Questions.bs_find': ( 'train/learner.html#_questions.bs_find',
                                                                                  'mlkit/train/learner.py'),

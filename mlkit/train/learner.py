@@ -299,6 +299,10 @@ class _Place(_Kept):
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
+    def interrupt(self)->None:
+        "End the fit after this batch, as the stop button does; the same `fit` goes on there."
+        self.stop, self._signal = 'interrupted', int(signal.SIGINT)
+
     def _stopped(self)->None:
         "Say how to go on, or end as the signal would have."
         if not self._signal: return
