@@ -294,8 +294,7 @@ class _Place(_Kept):
 
     def _restore(self, state:dict)->None:
         "Put the callbacks where `state` says."
-        self.global_step = state['global_step']
-        self.results = dict(state['results'])
+        self.global_step, self.results = state['global_step'], dict(state['results'])
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
