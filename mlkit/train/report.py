@@ -228,7 +228,7 @@ def _curve(points:Sequence[tuple], w:int=420, h:int=90)->str:
     cut = [p for o in parts for p in sorted({min(o, key=lambda p: p[1]), max(o, key=lambda p: p[1])})]
     xs, ys = [x for x,_ in cut], [y for _,y in cut]
     x0, dx, y0, dy = min(xs), max(xs) - min(xs) or 1, min(ys), max(ys) - min(ys) or 1
-    at = ' '.join(f'{w*(x - x0)/dx:.1f},{h - 4 - (h - 8)*(y - y0)/dy:.1f}' for x,y in cut)
+    at = ' '.join(f'{(w - 56)*(x - x0)/dx:.1f},{h - 4 - (h - 8)*(y - y0)/dy:.1f}' for x,y in cut)
     return f'''<svg width="{w}" height="{h}" role="img" aria-label="training loss"><polyline points="{at}" fill="none"
 stroke="#4477aa" stroke-width="1.5"/><text x="{w}" y="11" text-anchor="end" font-size="10" fill="currentColor">{show_number(max(ys))}</text>
 <text x="{w}" y="{h - 2}" text-anchor="end" font-size="10" fill="currentColor">{show_number(min(ys))}</text></svg>'''
@@ -237,8 +237,8 @@ def _page(line:str, rows:Sequence[dict], points:Sequence[tuple])->str:
     "Bar, table of the last ten epochs, and the curve of the training loss, as HTML."
     import html
     keys = list(dict.fromkeys(k for r in rows for k in r))
-    head = ''.join(f'<th style="text-align:right">{html.escape(k)}</th>' for k in keys)
-    def cells(r): return ''.join(f'<td style="text-align:right">{html.escape(show_number(r.get(k, "")))}</td>' for k in keys)
+    head = ''.join(f'<th style="text-align:right;padding:0 .6em">{html.escape(k)}</th>' for k in keys)
+    def cells(r): return ''.join(f'<td style="text-align:right;padding:0 .6em">{html.escape(show_number(r.get(k, "")))}</td>' for k in keys)
     body = ''.join(f'<tr>{cells(r)}</tr>' for r in rows[-10:])
     more = f'<div>the last 10 of {len(rows)} epochs</div>' if len(rows) > 10 else ''
     table = f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}' if rows else ''
