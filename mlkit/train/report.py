@@ -90,6 +90,11 @@ class Track(Callback):
     ):
         self.run, self.seconds = run, seconds
         self._rows, self._due = [], 0.
+        self._sum = self._n = 0.
+
+    def before_train(self, learn:Loop)->None:
+        self._sum = self._n = 0.
+        learn.mean_loss = None
 
     def after_step(self, learn:Loop)->None:
         self._rows.append((learn.global_step - 1, learn.loss, learn.opt.param_groups[0]['lr']))
@@ -102,11 +107,13 @@ class Track(Callback):
         rows, self._rows = self._rows, []
         if not rows: return
         with torch.no_grad(): losses = torch.stack([loss for _, loss, _ in rows]).tolist()
+        self._sum, self._n = self._sum + sum(losses), self._n + len(losses)
         log = self.run.log
         for (step, _, lr), loss in zip(rows, losses, strict=True): log({'train/loss': loss, 'train/lr': lr}, step)
 
     def after_epoch(self, learn:Loop)->None:
         self.flush()
+        if self._n: learn.mean_loss = self._sum/self._n
         if learn.results: self.run.log({**learn.results, 'epoch': learn.epoch}, max(learn.global_step - 1, 0))
 
     def cleanup_fit(self, learn:Loop)->None: self.flush()
@@ -178,11 +185,16 @@ class Progress(_Line):
 
     def after_epoch(self, learn:Loop)->None:
         now = time.monotonic()
-        self.rows.append({'epoch': learn.epoch, **({'train/loss': self._read(learn)} if learn.loss is not None else {}), **learn.results,
+        self.rows.append({'epoch': learn.epoch, **self._loss(learn), **learn.results,
             'time': show_time(now - self._epoch_began)})
         if self._kind == 'notebook': return self._show(learn, now)
         text = '  '.join(f'{k} {show_number(v)}' for k,v in self.rows[-1].items() if k != 'time')
         self._write(f"{text}  {self.rows[-1]['time']}", end='\n')
+
+    def _loss(self, learn:Loop)->dict[str, float]:
+        "The mean loss of the epoch; without tracking, which sees every loss, the smoothed one of now."
+        if learn.mean_loss is not None: return {'train/loss': learn.mean_loss}
+        return {} if learn.loss is None else {'train/loss': self._read(learn)}
 
     def cleanup_fit(self, learn:Loop)->None:
         if self._kind == 'notebook' and learn.loss is not None: self._show(learn, time.monotonic())
