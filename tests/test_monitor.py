@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from conftest import only
 
 from mlkit.track import monitor
 from mlkit.track.monitor import HOLD, WIDE, Console, ConsoleLog, Screen, SystemMonitor
@@ -162,6 +163,41 @@ def test_uncaught_error_and_logging_are_heard(tmp_path):
     p = script(tmp_path, code)
     assert 'early bird' in log_of(tmp_path) and 'ValueError: the end' in log_of(tmp_path)
     assert 'early bird' in p.stderr and 'ValueError: the end' in p.stderr and p.returncode == 1
+
+
+def console(): return (only().path/'console.log').read_text()
+
+
+@pytest.mark.parametrize('how', ['run = mlkit.init("p")\nf()', 'with mlkit.init("p") as run: f()'])
+def test_the_error_that_ends_a_run_is_in_its_console(script, how):
+    "Its traceback, once, on lines of its own, below a bar that wasn't finished."
+    head = "import mlkit, sys\ndef f():\n    print('\\r50%', end='', file=sys.stderr)\n    raise ValueError('the end')\n"
+    r = script(head + how, MLKIT_CONSOLE='1')
+    lines = console().splitlines()
+    assert r.rc == 1 and r.err.count('ValueError: the end') == 1
+    assert lines[:2] == ['50%', 'Traceback (most recent call last):'] and lines[-1] == 'ValueError: the end'
+    assert console().count('ValueError: the end') == 1 and only().status == 'failed'
+
+
+def test_an_exit_is_no_error_in_the_console(script):
+    "sys.exit prints no traceback, so there is none."
+    script('import mlkit, sys\nmlkit.init("p")\nprint("bye")\nsys.exit(3)', MLKIT_CONSOLE='1')
+    assert console() == 'bye\n' and only().status == 'failed'
+
+
+def test_a_resumed_run_does_not_repeat_its_error(script):
+    "The traceback of the first session stands where it was."
+    script('import mlkit\nmlkit.init("p", name="a")\nprint(1)\n1/0', MLKIT_CONSOLE='1')
+    script('import mlkit\nwith mlkit.init("p", resume="a"): print(2)', ok=True, MLKIT_CONSOLE='1')
+    assert console().count('ZeroDivisionError: division by zero') == 1 and console().endswith('zero\n2\n')
+
+
+def test_an_error_in_a_notebook_is_in_the_console(kernel):
+    "Where it happened, between what was printed before and after, although a notebook shows it without printing."
+    k = kernel(MLKIT_CONSOLE='1')
+    for cell in ('import mlkit\nrun = mlkit.init("p")', 'print("before")\n1/0', 'print("after")', 'run.finish()'): k.run(cell)
+    text = console()
+    assert text.startswith('before\nTraceback') and text.endswith('ZeroDivisionError: division by zero\nafter\n')
 
 
 def test_a_resumed_run_goes_on_in_the_same_file(tmp_path):

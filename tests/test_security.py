@@ -224,3 +224,28 @@ def test_changes_of_a_secret_are_masked(store):
     r = only()
     shown = json.dumps([run.events(), r.meta]) + repr(r) + repr(mlkit.runs('p')) + mlkit.runs('p').df.to_csv()
     assert 'S3CRET' not in shown
+
+def console(): return (only().path/'console.log').read_text()
+
+def test_secrets_that_are_printed_are_masked(script, store):
+    "Values of secret settings, also of later ones, and of the environment: not in console.log, but on the terminal."
+    r = script('''
+        import mlkit, os, sys
+        run = mlkit.init('p', config=dict(api_key='S3CRET-KEY-9', lr=.1, opt=dict(password='S3CRET-PW-10')))
+        print('keys', 'S3CRET-KEY-9', os.environ['MY_TOKEN'], 'lr', .1)
+        for c in 'in pieces S3CRET-PW-10\\n': sys.stdout.write(c)
+        run.config.hf_token = 'S3CRET-LATER-11'
+        print('S3CRET-LATER-11', file=sys.stderr)
+        print('bar S3CRET-KEY-9', end='\\r')
+        ''', ok=True, MLKIT_CONSOLE='1', MY_TOKEN='S3CRET-ENV-12')
+    text = console()
+    assert 'S3CRET' not in text and 'keys ******** ******** lr 0.1\nin pieces ********\n' in text
+    assert r.out.count('S3CRET') == 4
+
+def test_ordinary_words_are_printed_as_they_are(script, store):
+    "Short values and paths are no reason to black out text."
+    script('''
+        import mlkit
+        mlkit.init('p', config=dict(token='on', secret='', auth=None, credentials='/home/me/key.json', api_key=7))
+        print('on and on /home/me/key.json None 7')''', ok=True, MLKIT_CONSOLE='1')
+    assert console() == 'on and on /home/me/key.json None 7\n'

@@ -1,14 +1,16 @@
 "Filters read hostile text safely, lists are live, references find one run or say why not, nothing leaves the store."
-import json, math, os
+import io, json, math, os
 from contextlib import suppress
 
 import pytest
 from conftest import until
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import mlkit
+from mlkit.core.display import Column, Table
 from mlkit.core.query import QueryError, parse, resolve
-from mlkit.track.record import RunNotFound, RunRecord, find_record, records
+from mlkit.track.record import RunNotFound, RunRecord, find_record, projects, records
+from mlkit.track.store import Store, runs_table
 
 # --- the condition language
 
@@ -22,11 +24,15 @@ conditions = st.recursive(compared | chained, lambda c: st.one_of(st.builds('({}
     st.builds('({} or {})'.format, c, c),
     c.map('(not {})'.format)), max_leaves=6)
 
+ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+@ANY_SPEED
 @given(conditions, st.fixed_dictionaries(dict.fromkeys(NAMES, numbers)))
 def test_conditions_mean_what_python_means(text, values):
     "Where nothing is missing, a condition is what Python would make of it."
     assert parse(text)(values.get) == bool(eval(text, {}, values))
 
+@ANY_SPEED
 @given(conditions, st.dictionaries(st.sampled_from(NAMES), st.one_of(numbers, st.none(), st.text(max_size=3),
     st.just(math.nan))))
 def test_conditions_never_fail_on_values(text, values):
@@ -239,3 +245,46 @@ def test_sorting_in_a_browser(store):
         page.locator(f'th:nth-child({column})').click()
         assert shown() == [1, .1, .01, .001]
         browser.close()
+
+def test_a_file_is_no_store(store, tmp_path):
+    "Reading says so; an empty list would look like a loss."
+    (tmp_path/'file').touch()
+    for ask in (Store, projects, lambda path: mlkit.runs(store=path), lambda path: find_record('latest', path)):
+        with pytest.raises(NotADirectoryError, match='is a file; a store is a folder'): ask(tmp_path/'file')
+
+def test_x_axes_have_no_column(store):
+    "The epoch is the x axis of everything and says nothing about a run; with a summary of its own it is a metric."
+    for how in (None, 'max'):
+        with mlkit.init('p', name=str(how)) as run:
+            run.define_metric('tokens', summary=how)
+            run.define_metric('val/*', step_metric='tokens')
+            for i in range(3): run.log({'val/acc': i/2, 'tokens': 10.**i, 'epoch': i})
+    def titles(name): return [c.title for c in runs_table([mlkit.runs('p')[name]]).columns]
+    assert 'val/acc' in titles('None') and not {'tokens', 'epoch'} & set(titles('None'))
+    assert 'tokens' in titles('max') and 'epoch' not in titles('max')
+
+def test_a_question_about_a_name_of_old_runs_only(store):
+    "What only the oldest of many runs have can be asked for; a slip is refused at once."
+    for i in range(210):
+        (store/'p'/f'r{i:03}').mkdir(parents=True)
+        config = dict(lr=i) if i else dict(lr=i, old=7)
+        (store/'p'/f'r{i:03}'/'run.json').write_text(json.dumps(dict(name=f'n{i}', status='finished', started=1e9 + i, config=config)))
+    assert [r.name for r in mlkit.runs('p').where('old == 7')] == ['n0'] and mlkit.runs('p').sort('old')[0].name == 'n0'
+    with pytest.raises(ValueError, match="No 'odl' here; did you mean config.old"): mlkit.runs('p').where('odl == 7')
+
+def test_no_color(monkeypatch):
+    "With NO_COLOR set a table in a terminal has no escape sequence, and still fits its width."
+    class Terminal(io.StringIO):
+        def isatty(self): return True
+    monkeypatch.setattr('sys.stdout', Terminal())
+    monkeypatch.setenv('COLUMNS', '12')
+    t = Table([Column('name', ['a', 'b'], style=lambda s: 'bad'), Column('value', [1, 2], best=0, keep=1), Column('more', [1, 2], keep=2)])
+    monkeypatch.delenv('NO_COLOR', raising=False)
+    assert '\x1b[' in t.text()
+    monkeypatch.setenv('NO_COLOR', '1')
+    assert '\x1b' not in t.text() and 'more' not in t.text().splitlines()[0]
+
+def test_the_card_of_a_failed_run_ends_with_its_last_frames(store):
+    with suppress(ValueError), mlkit.init('p'): raise ValueError('<b>bad</b>')
+    html = mlkit.runs('p')[0]._repr_html_()
+    assert 'Traceback' in html and 'in test_the_card' in html and '&lt;b&gt;bad' in html and '<b>bad' not in html

@@ -260,6 +260,7 @@ def test_a_running_run_is_exported_as_it_is(store, tmp_path):
     back, = mlkit.import_runs(tmp_path/'x.json', tmp_path/'other')
     assert back.status == 'interrupted' and back.summary == {'acc': .7} and RunRecord(run.path).status == 'running'
 
+HEAD = 'id,session,rank,row,step,time,metric,value\n'
 EVIL = dict(meta=dict(id='x', project='p', name='x'), history=[], events=[])
 @pytest.mark.parametrize('change', [dict(meta=dict(EVIL['meta'], project='../out')), dict(meta=dict(EVIL['meta'],
     project='/tmp/out')),
@@ -298,6 +299,35 @@ def test_what_is_no_export_is_refused(store, tmp_path, text):
     (tmp_path/'x.json').write_text(text)
     with pytest.raises(ValueError): mlkit.import_runs(tmp_path/'x.json')
     assert records() == [] and not list(store.rglob('.import*'))
+
+@pytest.mark.parametrize('name,files,said', [
+    ('a.csv', {'a.csv': 'a,b\n1,2\n'}, 'a.csv needs a.history.csv beside it'),
+    ('a.csv', {'a.csv': 'a,b\n1,2\n', 'a.history.csv': HEAD}, 'it has no column id'),
+    ('a.csv', {'a.csv': 'id\nx\n', 'a.history.csv': 'q\n'}, 'a.history.csv must have the columns id, session'),
+    ('a.csv', {'a.csv': 'id\nx\n', 'a.history.csv': f'{HEAD}x,0,0,0,0,soon,acc,1\n'}, "could not convert string to float: 'soon'"),
+    ('a.history.csv', {'a.csv': 'id\nx\n', 'a.history.csv': HEAD}, 'holds histories only; import a.csv'),
+    ('a.json', {'a.json': 'not json'}, 'a.json is no export of mlkit'), ('a.json', {'a.json': b'\xff\xfe\x00'}, 'it is no text'),
+    ('a.json', {'a.json': '{"runs": []}'}, "it has no 'mlkit_export': 1"),
+    ('a.parquet', {'a.parquet': 'zzz', 'a.history.parquet': 'zzz'}, 'a.parquet is no export of mlkit')])
+def test_a_file_of_others_is_refused_in_words(store, tmp_path, name, files, said):
+    "The message names the file and what it lacks, and no store is made."
+    for n, text in files.items(): (tmp_path/n).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError) as e: mlkit.import_runs(tmp_path/name)
+    assert str(e.value).startswith(name) and said in str(e.value) and not store.exists()
+
+def test_a_second_import_says_so_in_one_line(store, tmp_path, capsys):
+    "The command names what it imported, and what was there already; it doesn't say both of one run."
+    from mlkit.cli.main import main
+    for i in range(2): make(name=f'n{i}')
+    mlkit.export_runs(mlkit.runs('p'), tmp_path/'x.csv')
+    mlkit.delete('n1')
+    r, = mlkit.runs('p')
+    mlkit.gc()
+    capsys.readouterr()
+    assert main(['import', str(tmp_path/'x.csv')]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()] == [['imported', 'p/n1']]
+    assert err.splitlines() == [f'mlkit: n0 ({r.id}) is in the project p already']
 
 def test_nothing_is_ever_unpickled(store, tmp_path):
     "A pickle in place of a segment is not executed."

@@ -251,7 +251,9 @@ def import_(
 )->None:
     "Make runs of a file that export wrote."
     from mlkit.track.export import import_runs
-    _said('imported', import_runs(path, store, project))
+    from mlkit.track.record import records
+    there = records(None, store)
+    _said('imported', [r for r in import_runs(path, store, project) if r not in there])
 
 # %% ../../nbs/cli/91_runs.ipynb #c059
 COMMANDS = [runs, show, diff, plot, tail, console, projects]

@@ -253,17 +253,18 @@ class Table:
 
     def text(self,
         width:int|None=None, # Characters a line; None takes the terminal's width, or all that is needed behind a pipe
-        colour:bool|None=None, # Colours; by default in a terminal only
+        colour:bool|None=None, # Colours; by default in a terminal only, and not where NO_COLOR is set
     )->str:
         "The table as text."
         if not self.rows: return self.empty
         terminal = sys.stdout.isatty() if colour is None else colour
+        plain = colour is None and (os.environ.get('NO_COLOR') or os.environ.get('TERM') == 'dumb')
         if width is None and terminal: width = shutil.get_terminal_size().columns
         kept = _fitting(self.columns, width)
         left = len(self.columns) - len(kept)
         notes = [o for o in (self.note, f'{left} more column{"s"*(left > 1)} in a wider window' if left else '') if o]
         foot = ['', *(fill(o, width or 1000) for o in notes)] if notes else []
-        return '\n'.join([_rich(kept, self.rows, width, terminal), *foot])
+        return '\n'.join([_rich(kept, self.rows, width, terminal and not plain), *foot])
 
     def html(self)->str:
         "The table as HTML; every text in it is escaped."

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.devices import gpu_names, machine_facts
+from ..core.extras import ipython
 from ..core.files import append_line, dump_json, read_lines, write_atomic
 from ..core.hardware import cpu, memory
 from ..core.secrets import mask_argv, mask_text, secret_file
@@ -132,21 +133,16 @@ def _copy(
     return out
 
 # %% ../../nbs/track/15_capture.ipynb #c032
-def _shell()->Any:
-    "The IPython shell of this process, or None; never imports IPython."
-    get = getattr(sys.modules.get('IPython'), 'get_ipython', None)
-    return get() if get else None
-
 def _notebook()->str|None:
     "The path of the notebook that this kernel serves, if somebody said so."
-    shell = _shell()
+    shell = ipython()
     if shell is None: return None
     hints = shell.user_ns.get('__vsc_ipynb_file__'), os.environ.get('JPY_SESSION_NAME')
     return next((str(h) for h in hints if h and str(h).endswith('.ipynb')), None)
 
 def _entry_point()->str|None: # An absolute path, or None in an interactive session
     "The script or notebook that this process runs."
-    if _shell() is not None: return _notebook()
+    if ipython() is not None: return _notebook()
     path = getattr(sys.modules.get('__main__'), '__file__', None)
     if not path and sys.argv and os.path.isfile(sys.argv[0]): path = sys.argv[0] # a script that has ended has no `__file__`
     return os.path.abspath(path) if path else None
@@ -322,7 +318,7 @@ def capture_hardware()->dict[str, Any]: # `cpu`, `cores`, `memory_gb`, `gpus`, f
         return dict(cpu=c['name'], cores=c['cores'], memory_gb=round(memory()['total_gb'], 1), gpus=gpu_names())
     except Exception as e: return _failed('hardware', e)
 
-# %% ../../nbs/track/15_capture.ipynb #mc02
+# %% ../../nbs/track/15_capture.ipynb #c078
 def capture_machine(
     run_path:str|Path, # The run's folder
 )->dict[str, Any]: # `machine`, `host`, `software`, `gpu`
@@ -333,7 +329,7 @@ def capture_machine(
         return found
     except Exception as e: return _failed('machine', e)
 
-# %% ../../nbs/track/15_capture.ipynb #c078
+# %% ../../nbs/track/15_capture.ipynb #c081
 class CellLog:
     "Writes the executed cells to `code/cells.jsonl` of a run: those so far at `start`, then each one until `stop`."
     def __init__(self,
@@ -341,7 +337,7 @@ class CellLog:
         shell:Any=None, # An IPython shell; this process's own by default
         max_kb:float=4096, # Limit of what is written
     ):
-        self.path, self.shell, self.left = Path(run_path)/'code'/'cells.jsonl', shell or _shell(), int(max_kb * 1024)
+        self.path, self.shell, self.left = Path(run_path)/'code'/'cells.jsonl', shell or ipython(), int(max_kb * 1024)
         self.k, self.n, self.began = 0, None, 0. # number of the line's cell, its execution count, its start
 
     def start(self)->'CellLog':

@@ -16,13 +16,13 @@ from pathlib import Path
 from struct import unpack
 from typing import Any, NamedTuple
 
-from ..core.config import find_store, make_store
+from ..core.config import make_store
 from ..core.extras import need
 from ..core.files import append_line, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_key
-from .history import MAX_KEY_SETS, PENDING, HistoryWriter, read_segment
-from .record import RunRecord, checked, flat, records
+from .history import MAX_KEY_SETS, PENDING, HistoryWriter, _file_part
+from .record import RunRecord, checked, flat, records, store_folder
 from .run import say
 
 # %% ../../nbs/track/14_export.ipynb #c010
@@ -32,13 +32,8 @@ class Block(NamedTuple):
 
 def _file_block(path:Path)->Block:
     "The rows of one `.npy` file; a value that a device never delivered is None."
-    a = read_segment(path)
-    session, rank = map(int, path.name.split('-')[:2])
-    names = (a.dtype.names or ())[1:-1]
-    wide = names == ('values',) and bool(a.dtype['values'].shape)        # the keys didn't fit the header
-    keys = load_json(path.with_suffix('.json').read_bytes())['keys'] if wide else names
-    cols = {k: _plain(a['values'][:, i] if wide else a[k]) for i, k in enumerate(keys)}
-    return Block(session, rank, a['_step'].tolist(), a['_time'].tolist(), cols)
+    p = _file_part(path)
+    return Block(p.session, p.rank, p.step.tolist(), p.time.tolist(), {k: _plain(v) for k, (_, v) in p.cols.items()})
 
 def _plain(values:Any)->list:
     "Numbers of a NumPy array as Python's, None where a device owed one."
@@ -217,9 +212,10 @@ def _number(text:str)->float|int: return float(text) if re.search(r'[.einf]', te
 def _read_csv(path:Path)->list[dict[str, Any]]:
     with open(path, newline='', encoding='utf-8') as f:
         rows = [{k: v if k == 'id' else _decode(v) for k, v in row.items()} for row in csv.DictReader(f)]
+    if not all('id' in row for row in rows): raise ValueError('it has no column id')
     with open(_beside(path), newline='', encoding='utf-8') as f:
         lines = csv.reader(f)
-        if next(lines, None) != _LONG: raise ValueError(f"{_beside(path).name} lacks the columns {', '.join(_LONG)}")
+        if next(lines, None) != _LONG: raise ValueError(f"{_beside(path).name} must have the columns {', '.join(_LONG)}")
         return _from_tables(rows, ((o[0], *map(int, o[1:5]), float(o[5]), o[6], _number(o[7])) for o in lines))
 
 def _read_parquet(path:Path)->list[dict[str, Any]]:
@@ -299,20 +295,33 @@ def _place(run:dict[str, Any], root:Path, project:str|None)->RunRecord:
 # %% ../../nbs/track/14_export.ipynb #c052
 def _read_json(path:Path)->list[dict[str, Any]]:
     data = load_json(path.read_bytes())
-    ours = isinstance(data, dict) and data.get('mlkit_export') == 1
-    if not ours: raise ValueError(f"{path.name} is no export of mlkit")
+    if not isinstance(data, dict) or data.get('mlkit_export') != 1: raise ValueError("it has no 'mlkit_export': 1")
     return data['runs']
 
+_READERS = {'.json': _read_json, '.csv': _read_csv, '.parquet': _read_parquet}
+
+def _read(path:Path)->list[dict[str, Any]]:
+    "The runs in the file `path`; `ValueError` says why it can't be an export."
+    if path.suffix not in _READERS: raise ValueError(f"Can't import {path.name!r}; choose from: {', '.join(FORMATS)}")
+    if not path.is_file(): raise FileNotFoundError(2, 'No such file', str(path))
+    if path.suffix != '.json' and not _beside(path).is_file():
+        if path.stem.endswith('.history'): raise ValueError(f'{path.name} holds histories only; import {path.stem[:-8]}{path.suffix}')
+        raise ValueError(f'{path.name} needs {_beside(path).name} beside it; mlkit export writes both')
+    try: return _READERS[path.suffix](path)
+    except (ValueError, KeyError, TypeError, AttributeError) as e: raise _damaged(path, e) from e
+
+def _damaged(path:Path, e:Exception)->ValueError:
+    why = f'{type(e).__name__} {e}' if not isinstance(e, ValueError) else 'it is no text' if isinstance(e, UnicodeError) else str(e)
+    return ValueError(f'{path.name} is no export of mlkit, or is damaged: {why}')
+
+# %% ../../nbs/track/14_export.ipynb #c055
 def import_runs(
     path:str|Path, # What `export_runs` wrote: `.json`, `.csv` or `.parquet`
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
     project:str|None=None, # Put them all into this project instead of their own
 )->list[RunRecord]: # The runs of the file; one that is in the store already stays as it is
     "Make runs of the file `path`; `ValueError` when it is no export of ours."
-    path = Path(path)
-    read = {'.json': _read_json, '.csv': _read_csv, '.parquet': _read_parquet}.get(path.suffix)
-    if read is None: raise ValueError(f"Can't import {path.name!r}; choose from: {', '.join(FORMATS)}")
-    root = make_store(find_store(store))
-    try: return [_place(run, root, project) for run in read(path)]
-    except (KeyError, TypeError, AttributeError) as e:
-        raise ValueError(f"{path.name} is no export of mlkit, or is damaged: {type(e).__name__} {e}") from e
+    found = _read(Path(path))
+    root = make_store(store_folder(store))
+    try: return [_place(run, root, project) for run in found]
+    except (KeyError, TypeError, AttributeError) as e: raise _damaged(Path(path), e) from e

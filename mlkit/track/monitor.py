@@ -10,7 +10,7 @@ __all__ = ['WIDE', 'HOLD', 'MB', 'Screen', 'ConsoleLog', 'Console', 'SystemMonit
 `console.log`; `SystemMonitor` measures what it uses."""
 
 # %% ../../nbs/track/17_monitor.ipynb #c004
-import os, re, sys, threading, time, warnings
+import os, re, sys, threading, time, warnings, weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.devices import provider
+from ..core.extras import ipython
 from ..core.hardware import cpu, cpu_seconds, disk_io, memory, net_io
+from ..core.secrets import mask_values, secret_values
+from .record import read_meta
+from .run import _live
 
 # %% ../../nbs/track/17_monitor.ipynb #c008
 _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f]')
@@ -108,13 +112,13 @@ class Screen(_Sheet):
 # %% ../../nbs/track/17_monitor.ipynb #c025
 class _Tail:
     "An appended text file whose last `shown` bytes may be replaced."
-    def __init__(self, path:str|Path, cap:int):
-        self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    def __init__(self, path:str|Path, cap:int, mask:Callable[[str], str]=str):
+        self.fd, self.mask = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), mask
         self.left, self.shown, self.size = cap - os.fstat(self.fd).st_size, 0, 0
 
     def out(self, text:str)->int:
         "Append `text`; raises `OSError` on a full disk."
-        data = text.encode('utf-8', 'backslashreplace')
+        data = self.mask(text).encode('utf-8', 'backslashreplace')
         if os.write(self.fd, data) < len(data): raise OSError(28, 'No space left on device')
         return len(data)
 
@@ -147,8 +151,9 @@ class ConsoleLog:
     def __init__(self,
         path:str|Path, # The file; what it holds stays
         cap:int=64 << 20, # Bytes after which the rest is not kept
+        mask:Callable[[str], str]=str, # What each line goes through before it is written
     ):
-        self.file, self.open = _Tail(path, cap), True
+        self.file, self.open = _Tail(path, cap, mask), True
         self._fresh()
 
     def _fresh(self, own:bool=True)->None:
@@ -184,6 +189,12 @@ class ConsoleLog:
         elif now - self.since > 1 or len(s.rows) > 1 and '\n' in text:
             self.file.show(''.join(s.pending() for s in self.screens.values()))
             self.since = now
+
+    def note(self,
+        text:str, # Whole lines
+    )->None:
+        "Write what nobody has printed, on lines of its own."
+        self.feed('err', '\n'*bool(self.screens['err'].x) + text.rstrip('\n') + '\n')
 
     def close(self)->None:
         "Write what is unfinished and close the file; doing it twice is fine."
@@ -235,27 +246,53 @@ def _tap(stream:Any)->_Tap: # `TypeError` or `AttributeError` where none can be 
     return tap
 
 # %% ../../nbs/track/17_monitor.ipynb #c040
+class _Witness:
+    "What the run in the folder `path` knows of its secrets and its last error."
+    def __init__(self, path:Path):
+        run = next((r for r in list(_live) if r.path == path), None)
+        self.path, self.run = path, weakref.ref(run) if run else lambda: None
+        self.values, self.config, self.error = [], self, self._last()
+
+    def mask(self, text:str)->str:
+        "`text` without the values that are secret."
+        run = self.run()
+        config = run.meta.get('config') if run else None                 # another object after each change
+        if config is not self.config:
+            with suppress(Exception): self.values = secret_values(run.config.as_dict() if run else {}, os.environ)
+            self.config = config
+        return mask_values(text, self.values)
+
+    def _last(self)->dict: return read_meta(self.path).get('error') or {}
+
+    def news(self)->str:
+        "The traceback of an error that was recorded since the last time, or ''; an exit is no error."
+        was, self.error = self.error, self._last()
+        return str(self.error.get('traceback') or '') if self.error not in ({}, was) and self.error.get('type') != 'SystemExit' else ''
+
+# %% ../../nbs/track/17_monitor.ipynb #c044
 class Console:
     "Copies what Python prints to `console.log` in the folder of a run, from `start` to `stop`."
     def __init__(self,
         run_path:str|Path, # The run's folder
         name:str='console.log', # Its file
         cap_mb:float=64, # After so many MB the rest is not kept
-    ): self.path, self.cap, self.taps, self.log, self.shell = Path(run_path)/name, int(cap_mb * 2**20), {}, None, None
+    ):
+        self.path, self.cap, self.taps, self.log, self.shell = Path(run_path)/name, int(cap_mb * 2**20), {}, None, None
+        self.knows = _Witness(self.path.parent)
 
     def start(self)->'Console':
         "Begin to copy; a stream that can't be listened to is left alone."
         if self.taps: return self
-        try: self.log = ConsoleLog(self.path, self.cap)
+        try: self.log = ConsoleLog(self.path, self.cap, self.knows.mask)
         except OSError as e: _warn(f"the console output can't be stored: {e}")
         self._listen()
-        get = getattr(sys.modules.get('IPython'), 'get_ipython', None)
-        self.shell = get() if get and self.taps else None
+        self.shell = ipython() if self.taps else None
         if self.shell: self.shell.events.register('pre_run_cell', self._listen)
         return self
 
     def _listen(self, *_:Any)->None:
         if (log := self.log) is None: return
+        self._catch_up()
         for name, stream in (('out', sys.stdout), ('err', sys.stderr)):
             try: tap = _tap(stream)
             except (AttributeError, TypeError, ValueError): continue # None under pythonw, or it takes no attribute
@@ -264,8 +301,14 @@ class Console:
             if feed not in tap.feeds: tap.feeds = [*tap.feeds, feed]
             self.taps[name] = tap, feed
 
+    def _catch_up(self)->None:
+        "Write down the error that came since the last look."
+        with suppress(OSError, ValueError):
+            if self.log and (text := self.knows.news()): self.log.note(text)
+
     def stop(self)->None:
         "End the copy and close the file; doing it twice is fine."
+        self._catch_up()
         if self.shell and self._listen in self.shell.events.callbacks['pre_run_cell']:
             self.shell.events.unregister('pre_run_cell', self._listen)
         for tap, feed in self.taps.values(): tap.drop(feed)
@@ -275,7 +318,7 @@ class Console:
     def __enter__(self)->'Console': return self.start()
     def __exit__(self, *exc:Any)->None: self.stop()
 
-# %% ../../nbs/track/17_monitor.ipynb #c045
+# %% ../../nbs/track/17_monitor.ipynb #c049
 MB = 2**20 # Bytes
 
 class SystemMonitor:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['EDITS', 'Version', 'checked', 'read_meta', 'RunFolder', 'RunFields', 'RunOutcome', 'read_cells', 'RunRecord',
-           'one_line', 'facts', 'card', 'flat', 'projects', 'records', 'RunNotFound', 'pick', 'find_record']
+           'one_line', 'facts', 'card', 'last_frames', 'flat', 'store_folder', 'projects', 'records', 'RunNotFound',
+           'pick', 'find_record']
 
 # %% ../../nbs/track/12_record.ipynb #c002
 """A `RunRecord` is the read-only view of a run's folder. It holds no copy: every look reads what has changed since.
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,7 +253,7 @@ class RunRecord(RunOutcome):
         return sorted(p for p in (self.path/'files').rglob('*') if p.is_file())
 
     def __repr__(self)->str: return one_line(self)
-    def _repr_html_(self)->str: return card(self).html()
+    def _repr_html_(self)->str: return card(self).html() + _error_html(self)
 
 # %% ../../nbs/track/12_record.ipynb #c040
 def _pairs(d:dict, most:int=4)->str:
@@ -304,6 +306,22 @@ def card(
     return Table([Column('what', list(f)), Column('value', [show_value(v, 200) for v in f.values()], right=False)])
 
 # %% ../../nbs/track/12_record.ipynb #c049
+def last_frames(
+    traceback:str, # As Python prints it
+    most:int=3, # Frames to keep
+)->str:
+    "The end of a traceback: its last frames and the error."
+    lines = traceback.rstrip().splitlines()
+    frames = [i for i, line in enumerate(lines) if line.startswith('  File ')]
+    if len(frames) <= most: return '\n'.join(lines)
+    return '\n'.join([f'  … {len(frames) - most} more above', *lines[frames[-most]:]])
+
+def _error_html(r:RunRecord)->str:
+    "The last frames of the error of the run `r`, or ''."
+    text = (r.meta.get('error') or {}).get('traceback')
+    return f'<pre style="font-size:12px;line-height:1.45">{escape(last_frames(str(text)))}</pre>' if text else ''
+
+# %% ../../nbs/track/12_record.ipynb #c053
 def _row(r:RunRecord)->dict[str, Any]:
     "The run `r` as one row, worked out anew."
     out = dict[str, Any](id=r.id, name=r.name, project=r.project, status=r.status, started=r.started)
@@ -322,28 +340,36 @@ def flat(
     if version is None or _parsed(version).get('status') == 'running': return _row(r)
     return dict(_kept_row(version))
 
-# %% ../../nbs/track/12_record.ipynb #c052
+# %% ../../nbs/track/12_record.ipynb #c056
 def _folders(path:str|Path)->Iterator[str]:
     "The names of the folders in `path` that don't start with a dot; none when `path` can't be read."
     try:
         with os.scandir(path) as entries: yield from (e.name for e in entries if e.name[0] != '.' and e.is_dir())
     except OSError: return
 
+def store_folder(
+    store:str|Path|None=None, # The store's folder; found as `find_store` does by default
+)->Path: # An absolute path; the folder may not exist yet
+    "Where the runs are; `NotADirectoryError` when something that is no folder is there."
+    root = find_store(store)
+    if root.exists() and not root.is_dir(): raise NotADirectoryError(f'{show_path(root)} is a file; a store is a folder')
+    return root
+
 def projects(
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
 )->list[str]: # Sorted
     "The names of the projects in `store` that hold a run."
-    root = find_store(store)
+    root = store_folder(store)
     return sorted(p for p in _folders(root) if any(read_meta(root/p/r) for r in _folders(root/p)))
 
-# %% ../../nbs/track/12_record.ipynb #c055
+# %% ../../nbs/track/12_record.ipynb #c059
 def records(
     project:str|None=None, # One project; None lists all
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
     archived:bool=True, # Archived runs too
 )->list[RunRecord]: # Newest first
     "The runs in `store`."
-    root, found = os.path.abspath(find_store(store)), []
+    root, found = os.path.abspath(store_folder(store)), []
     for p in [safe_name(project, 'project')] if project is not None else _folders(root):
         for r in _folders(f'{root}/{p}'):
             path = f'{root}/{p}/{r}'
@@ -352,7 +378,7 @@ def records(
             if archived or not meta.get('archived'): found.append((meta.get('started') or 0., r, path))
     return [RunRecord(path) for *_, path in sorted(found, reverse=True)]
 
-# %% ../../nbs/track/12_record.ipynb #c060
+# %% ../../nbs/track/12_record.ipynb #c064
 class RunNotFound(LookupError):
     "No run, or several, fit a reference; the message lists what there is."
 
@@ -361,7 +387,7 @@ def _choices(found:Sequence[RunRecord], most:int=8)->str:
     one = [f'{show_value(r.project)}/{r.id} ({show_value(r.name)}, {r.status})' for r in found[:most]]
     return ', '.join(one) + f' and {len(found) - most} more'*(len(found) > most)
 
-# %% ../../nbs/track/12_record.ipynb #c063
+# %% ../../nbs/track/12_record.ipynb #c067
 _TESTS = (lambda r, ref: r.id == ref, lambda r, ref: r.name == ref, lambda r, ref: words(r.id) == ref,
     lambda r, ref: r.id.startswith(ref))
 
@@ -381,7 +407,7 @@ def pick(
     if near: hint = f"did you mean {', '.join(near)}?"
     raise RunNotFound(f'No run {ref!r}{where}; {hint}')
 
-# %% ../../nbs/track/12_record.ipynb #c068
+# %% ../../nbs/track/12_record.ipynb #c072
 def find_record(
     ref:Any, # What `pick` takes, `project/run`, a `RunRecord`, or a live `Run`
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default

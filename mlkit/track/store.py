@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..core.config import find_store
 from ..core.display import Column, Table, is_absent, ordered, sort_key
 from ..core.display import show_age, show_duration, show_numbers, show_path, show_value
 from ..core.files import safe_name
-from ..core.query import parse, resolve
+from ..core.query import QueryError, parse, resolve
 from .compare import Chart, changing, goal, parallel, plot
 from .export import export_runs
-from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records
+from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records, store_folder
 
 if TYPE_CHECKING:
     import pandas as pd # chkstyle: ignore
@@ -37,14 +36,14 @@ def _settings(rows:list[dict], most:int=6)->list[str]:
     return (changing(rows) if len(rows) > 1 else [k for k in rows[0] if k.startswith('config.')])[:most]
 
 def _metrics(rows:list[dict], rules:dict, most:int=5)->list[str]:
-    "The metrics worth a column: defined ones first, then those that most runs have; x axes such as `epoch` come last."
+    "The metrics worth a column: defined ones first, then those that most runs have; without x axes such as `epoch`."
     def is_metric(k, v): return k.startswith('summary.') and isinstance(v, (int, float))
     counts = Counter(k for row in rows for k, v in row.items() if is_metric(k, v))
-    axes = _AXES | {r.get('step_metric') for r in rules.values()}
-    def order(k): return k[8:] in axes, k[8:] not in rules, -counts[k]
-    return sorted(counts, key=order)[:most]
+    axes = (_AXES | {r.get('step_metric') for r in rules.values()}) - {k for k, r in rules.items() if set(r) - {'step_metric'}}
+    shown = [k for k in counts if k[8:] not in axes] or list(counts)
+    return sorted(shown, key=lambda k: (k[8:] not in rules, -counts[k]))[:most]
 
-# %% ../../nbs/track/16_store.ipynb #c013
+# %% ../../nbs/track/16_store.ipynb #c015
 def _best(values:Sequence[Any], mode:str)->int|None: # None when no value is a number
     "The position of the best of `values`."
     numbers = [v if isinstance(v, (int, float)) else None for v in values]
@@ -57,7 +56,7 @@ def _metric_column(rows:list[dict], runs:list[RunRecord], name:str, keep:int)->C
     best = _best(values, mode) if len(rows) > 1 else None
     return Column(name[8:], values, show_numbers(values), right=True, keep=keep, best=best, down=mode == 'max')
 
-# %% ../../nbs/track/16_store.ipynb #c016
+# %% ../../nbs/track/16_store.ipynb #c018
 STYLES = dict(running='live', finished='good', interrupted='warn', superseded='dim')
 STYLES |= dict.fromkeys(('failed', 'crashed', 'unreadable'), 'bad')
 
@@ -88,7 +87,7 @@ def runs_table(
     out += [Column(k[7:], [row.get(k) for row in rows], keep=4) for k in _settings(rows)]
     return Table(out + [_metric_column(rows, runs, k, 2 + i) for i, k in enumerate(_metrics(rows, rules))], note, empty)
 
-# %% ../../nbs/track/16_store.ipynb #c020
+# %% ../../nbs/track/16_store.ipynb #c022
 class _Found(Sequence[RunRecord]):
     "The sequence part of `Runs`: length, order, indexing."
     def __init__(self,
@@ -125,7 +124,7 @@ class _Found(Sequence[RunRecord]):
         "Each run as a flat dict, see `flat`."
         return [flat(r) for r in self._load()]
 
-# %% ../../nbs/track/16_store.ipynb #c022
+# %% ../../nbs/track/16_store.ipynb #c024
 def _names(rows:list[dict])->list[str]:
     "All names in `rows`; most rows have the same, so they are compared as a whole first."
     return list(dict.fromkeys(k for keys in dict.fromkeys(tuple(row) for row in rows) for k in keys))
@@ -145,7 +144,19 @@ def _sorted(runs:list[RunRecord], by:str, ascending:bool)->list[RunRecord]:
     name = resolve(by, _names(rows))
     return [runs[i] for i in ordered([row.get(name) for row in rows], not ascending)]
 
-# %% ../../nbs/track/16_store.ipynb #c025
+# %% ../../nbs/track/16_store.ipynb #c027
+def _try(
+    ask:Callable[[list], Any], # A question about runs
+    runs:list[RunRecord], # Newest first
+    most:int=200, # So many are enough where they have all the names
+)->None: # `QueryError` when it can't be answered
+    "Ask without an interest in the answer."
+    try: ask(runs[:most])
+    except QueryError:
+        if len(runs) <= most: raise
+        ask(runs)
+
+# %% ../../nbs/track/16_store.ipynb #c029
 def _hashable(v:Any)->Any: return show_value(v) if isinstance(v, (list, dict)) else v
 
 class _Asked(_Found):
@@ -154,7 +165,7 @@ class _Asked(_Found):
         condition:str, # For example `lr < 0.05 and acc > 0.9`, `'base' in tags`, "`val/loss` < 1"
     )->'Runs': # `QueryError` says what can't be read or found
         "The runs for which `condition` holds; a comparison with a missing value is false."
-        _selected(self._load(), condition)
+        _try(lambda runs: _selected(runs, condition), self._load())
         def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
         return Runs(lambda: _selected(self._load(), condition), empty)
 
@@ -163,7 +174,7 @@ class _Asked(_Found):
         ascending:bool=True, # The smallest first
     )->'Runs': # Where the value is missing or NaN comes last
         "The runs in the order of `by`."
-        _sorted(self._load(), by, ascending)
+        _try(lambda runs: _sorted(runs, by, ascending), self._load())
         return Runs(lambda: _sorted(self._load(), by, ascending), self._empty)
 
     def group_by(self,
@@ -177,7 +188,7 @@ class _Asked(_Found):
         def part(v): return Runs(lambda: [r for r in self._load() if value(r) == v], self._empty)
         return {v: part(v) for v in sorted(values, key=lambda v: (v is None, sort_key(v)))}
 
-# %% ../../nbs/track/16_store.ipynb #c027
+# %% ../../nbs/track/16_store.ipynb #c031
 class _Answered(_Asked):
     "The part of `Runs` that names one run, or makes a DataFrame of all."
     def best(self,
@@ -208,7 +219,7 @@ class _Answered(_Asked):
         df['started'] = pd.to_datetime(df['started'].astype(float), unit='s', utc=True)
         return df
 
-# %% ../../nbs/track/16_store.ipynb #c029
+# %% ../../nbs/track/16_store.ipynb #c033
 MOST_SHOWN = 50 # Rows of a table that shows itself
 
 class Runs(_Answered):
@@ -249,7 +260,7 @@ class Runs(_Answered):
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
 
-# %% ../../nbs/track/16_store.ipynb #c031
+# %% ../../nbs/track/16_store.ipynb #c035
 def _why_empty(root:Path, project:str|None)->str:
     "What to do about an empty list."
     there, where = projects(root), show_path(root)
@@ -263,16 +274,16 @@ def runs(
     archived:bool=False, # Archived runs too
 )->Runs: # Newest first
     "The runs of `project`: a table, a sequence, and the start of a question."
-    root = find_store(store)
+    root = store_folder(store)
     if project is not None: safe_name(project, 'project')  # a name that can't be one raises here, not at the first look
     return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project))
 
-# %% ../../nbs/track/16_store.ipynb #c052
+# %% ../../nbs/track/16_store.ipynb #c056
 class Store:
     "A folder of projects; `path` is found as `find_store` does by default."
     def __init__(self,
         path:str|Path|None=None, # The store's folder; it may not exist yet
-    ): self.path = find_store(path)
+    ): self.path = store_folder(path)
 
     @property
     def projects(self)->list[str]:
