@@ -109,10 +109,12 @@ def projects(
 def _follow(r:Any, show:Callable[[], None], follow:bool)->None:
     "Call `show`, and with `follow` again every half second until the run ends."
     import time
-    show()
-    while follow and r.status == 'running':
-        time.sleep(.5)
+    live = follow
+    while live:
+        live = r.status == 'running'                     # asked before the last look, so that the end is seen
         show()
+        if live: time.sleep(.5)
+    if not follow: show()
 
 # %% ../../nbs/cli/91_runs.ipynb #c032
 def console(
