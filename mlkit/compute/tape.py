@@ -48,7 +48,9 @@ class Tape(TorchDispatchMode):
 
     def module(self)->str:
         "Name of the innermost module at work."
-        return max((o for o in self.tracker.parents if o != 'Global'), key=len, default='') if self.tracker is not None else ''
+        if self.tracker is None: return ''
+        names = (o.partition('.')[2] for o in self.tracker.parents) # Each begins with the class of the model
+        return max(names, key=len, default='')
 
     def add(self, t:torch.Tensor, part:str='', module:str|None=None)->Storage:
         "The storage of `t`, noted if it is new."
@@ -99,21 +101,21 @@ def with_scratch(
     return (*out[:3], workspace), size*(gates + weights)
 
 # %% ../../nbs/compute/22b_tape.ipynb #c016
-def _fake(t:torch.Tensor, mode:FakeTensorMode)->torch.Tensor:
+def _fake(t:torch.Tensor, mode:FakeTensorMode, device:Any='cpu')->torch.Tensor:
     "A tensor like `t` without data."
-    where = 'cpu' if t.device.type == 'meta' else t.device
     with mode:
-        new = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=where)
+        new = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
         if isinstance(t, torch.nn.Parameter): return torch.nn.Parameter(new, t.requires_grad)
         return new.requires_grad_(t.requires_grad)
 
 def fake_copy(
     model:torch.nn.Module, # Stays as it is
     mode:FakeTensorMode, # Under which the copy can be used
+    device:Any='cpu', # Where it pretends to be
 )->torch.nn.Module:
     "A copy of `model` whose tensors have no data."
     loose = [v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor)]
-    memo = {id(t): _fake(t, mode) for t in [*model.parameters(), *model.buffers(), *loose]}
+    memo = {id(t): _fake(t, mode, device) for t in [*model.parameters(), *model.buffers(), *loose]}
     return deepcopy(model, memo)
 
 # %% ../../nbs/compute/22b_tape.ipynb #c020
@@ -123,7 +125,7 @@ class Trace:
     storages:list[Storage]
     marks:list[tuple[int, str]] # Moments at which 'forward', 'backward' and 'optimizer' begin, and 'end'
     flops:int = 0 # Operations in forward and backward pass; a multiplication with addition is two
-    module_flops:dict[str, int] = field(default_factory=dict) # Of the forward pass, by module
+    module_flops:dict[str, int] = field(default_factory=dict) # By module, the model itself as ''
 
     def curve(self, weight:Callable[[Storage], float]=lambda o: 1.)->tuple[list[int], list[float]]: # Moments; bytes from each on
         "Memory over the moments, each storage times its `weight`."
@@ -180,10 +182,11 @@ def record(
     opt:Callable[[Iterable], torch.optim.Optimizer], # Makes the optimizer for parameters
     cast:Callable[[], AbstractContextManager]=nullcontext, # Around the forward pass, such as autocast
     change:Callable[[torch.nn.Module], Any]=lambda m: None, # Done to the copy first
+    device:Any='cpu', # Where the step pretends to be; 'cuda' needs a torch that knows it
 )->Trace:
     "Follow two training steps on tensors without data."
     mode, tape = FakeTensorMode(allow_non_fake_inputs=True), Tape()
-    copy, data = fake_copy(model, mode), tree_map_only(torch.Tensor, lambda t: _fake(t, mode), batch)
+    copy, data = fake_copy(model, mode, device), tree_map_only(torch.Tensor, lambda t: _fake(t, mode, device), batch)
     for name, p in copy.named_parameters(): tape.add(p, 'parameters', name.rpartition('.')[0])
     for name, b in copy.named_buffers(): tape.add(b, 'buffers', name.rpartition('.')[0])
     for t in tree_leaves(data):
@@ -203,5 +206,5 @@ def record(
 def _trace(tape:Tape, counter:FlopCounterMode)->Trace:
     "What `tape` and `counter` have noted; storages that were made and never named are temporary."
     for o in tape.storages: o.part = o.part or 'temporaries'
-    flops = {k: sum(v.values()) for k, v in counter.get_flop_counts().items() if k != 'Global'}
+    flops = {k.partition('.')[2]: sum(v.values()) for k, v in counter.get_flop_counts().items()}
     return Trace(tape.storages, tape.marks, counter.get_total_flops(), flops)
