@@ -51,7 +51,7 @@ def _evaluating(model:torch.nn.Module):
     modes = [(m, m.training) for m in model.modules()]
     model.eval()
     try:
-        with torch.no_grad(): yield
+        with torch.no_grad(), torch.random.fork_rng(devices=[]): yield
     finally:
         for m, was in modes: m.training = was
 
