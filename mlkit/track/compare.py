@@ -23,7 +23,7 @@ from ..core.display import COLOURS, Column, Table, ordered, show_number, show_va
 from ..core.files import load_json
 from ..core.query import resolve
 from ..core.values import flatten
-from .history import minmax
+from .history import Metric, minmax
 from .run import metric_rule
 from .record import RunRecord, find_record, flat, read_cells
 
@@ -243,6 +243,21 @@ def _legend(ax:Any, most:int=20)->None:
     if lines: ax.legend(lines, names, **at, frameon=False, fontsize=8.5, labelcolor=_INK)
 
 # %% ../../nbs/track/13_compare.ipynb #c044
+class _Read(RunRecord):
+    "A run as it is now: its history is read once."
+    def __init__(self, r:RunRecord):
+        super().__init__(r._path)
+        self.kept = self._history()
+        self.parts = sorted(self.kept._parts(None), key=lambda p: p.time[0])
+
+    @property
+    def metrics(self)->list[str]: return list(dict.fromkeys(k for p in self.parts for k in p.cols if not k.startswith('sys/')))
+
+    def metric(self, key:str)->Metric:
+        if not any(key in p.cols for p in self.parts): raise self.kept._missing(key)
+        return self.kept._metric(self.parts, key)
+
+# %% ../../nbs/track/13_compare.ipynb #c047
 MOST = 200 # Runs in one chart; more can't be told apart
 
 def plot(
@@ -256,8 +271,8 @@ def plot(
     ax:'Axes|None'=None, # Draw here instead of in a figure of its own
 )->Chart: # Shows itself in a notebook; `.save(path)` writes it
     "Draw `metric` of each of `runs` over `x`; thinned by smallest and largest value, so that no spike disappears."
-    runs = list(runs)[:MOST]
-    names = list(dict.fromkeys(k for r in runs for k in r._history().keys))
+    runs = [_Read(r) for r in list(runs)[:MOST]]
+    names = list(dict.fromkeys(k for r in runs for k in r.metrics))
     metric = resolve(metric, names)
     runs = [r for r in runs if metric in r.metrics]
     said = [rule.get('step_metric') for r in runs if (rule := metric_rule(r.meta.get('metrics', {}), metric))]
@@ -273,18 +288,18 @@ def plot(
     _legend(chart.ax)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c046
-def _over(x:str, runs:list[RunRecord], names:list[str])->tuple[str, list[RunRecord]]:
+# %% ../../nbs/track/13_compare.ipynb #c049
+def _over(x:str, runs:list[_Read], names:list[str])->tuple[str, list[_Read]]:
     "The full name of the metric `x`, and the runs that have it."
     full = resolve(x, names)
     return full, [r for r in runs if full in r.metrics]
 
-def _lines(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float)->None:
+def _lines(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float)->None:
     "A line for each run."
     for r, colour, label in zip(runs, _colours(len(runs)), labels(runs), strict=True):
         _line(ax, *curve(r, metric, x), colour, label, smooth, len(runs) > len(PALETTE))
 
-def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group:str)->None:
+def _groups(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float, group:str)->None:
     "A mean line and a range for each value of `group`, in the order of the values."
     rows, found = [flat(r) for r in runs], {}
     name = resolve(group, dict.fromkeys(k for row in rows for k in row))
@@ -294,7 +309,7 @@ def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group
         label = f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})'
         _band(ax, [curve(r, metric, x) for r in rs], colour, label, smooth)
 
-# %% ../../nbs/track/13_compare.ipynb #c056
+# %% ../../nbs/track/13_compare.ipynb #c059
 def _words(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks with their texts
     "Where words stand on a vertical axis."
     words = sorted({show_value(v) for v in values})
@@ -316,7 +331,7 @@ def _scale(values:list)->tuple[list, list]: # Positions from 0 to 1, None for Na
     ticks = [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
     return [place(v) if np.isfinite(v) else None for v in values], ticks
 
-# %% ../../nbs/track/13_compare.ipynb #c059
+# %% ../../nbs/track/13_compare.ipynb #c062
 def parallel(
     runs:Sequence[RunRecord], # What to draw; of more than `MOST` the first
     *names:str, # Settings and metrics, short where it is clear; the last gives the colour
@@ -335,7 +350,7 @@ def parallel(
     _parallel(chart.ax, lines, [ticks for _, ticks in axes], names)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c060
+# %% ../../nbs/track/13_compare.ipynb #c063
 def _eased(y:Sequence[float])->tuple[Any, Any]:
     "A curve through the points `y` that is level at every one of them, so that the eye can follow it."
     import numpy as np
@@ -361,7 +376,7 @@ def _parallel(ax:Any, lines:list[list], ticks:list, names:Sequence[str])->None:
     ax.spines['bottom'].set_visible(False)
     ax.set(xlim=(-.35, len(names) - .7), ylim=(-.06, 1.06))
 
-# %% ../../nbs/track/13_compare.ipynb #c065
+# %% ../../nbs/track/13_compare.ipynb #c068
 def changes(
     a:dict[str, Any], # One side
     b:dict[str, Any], # The other
@@ -369,7 +384,7 @@ def changes(
     "What differs between the flat dicts `a` and `b`."
     return {k: (a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if repr(a.get(k)) != repr(b.get(k))}
 
-# %% ../../nbs/track/13_compare.ipynb #c068
+# %% ../../nbs/track/13_compare.ipynb #c071
 LARGEST = 500_000 # Bytes of a file that diff still reads
 
 def sources(
@@ -388,25 +403,37 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c070
-def _git(root:str, *args:str, **env:str)->bytes|None:
-    "The output of a git command in the folder `root`, or None when it fails."
+# %% ../../nbs/track/13_compare.ipynb #c073
+def _git(root:str, *args:str, text:str='', **env:str)->bytes|None:
+    "The output of a git command in the folder `root` that reads `text`, or None when it fails."
     import os, subprocess
     kept = {k: v for k,v in os.environ.items() if not k.startswith('GIT_')}
     call = ['git', '-c', 'core.fsmonitor=false', '-c', 'core.quotepath=false', '-C', root, *args]
-    try: p = subprocess.run(call, capture_output=True, stdin=subprocess.DEVNULL, timeout=20, env={**kept, **env})
+    try: p = subprocess.run(call, capture_output=True, input=text.encode('utf-8', 'surrogateescape'), timeout=20, env={**kept, **env})
     except (OSError, subprocess.SubprocessError): return None
     return None if p.returncode else p.stdout
 
 def _tree(r:RunRecord, root:str, **env:str)->str|None:
-    "The name of git's tree of the files that the run `r` executed: its commit with its patch."
-    commit, patch = (r.meta.get('code') or {}).get('commit'), r.path/'code'/'diff.patch'
-    if not commit or _git(root, 'read-tree', str(commit), **env) is None: return None
+    "The name of git's tree of the files that the run `r` executed: its commit, its patch, its new files."
+    commit, patch = str((r.meta.get('code') or {}).get('commit')), r.path/'code'/'diff.patch'
+    if not re.fullmatch('[0-9a-f]{40,64}', commit) or _git(root, 'read-tree', commit, **env) is None: return None
     if patch.exists() and _git(root, 'apply', '--cached', '--whitespace=nowarn', str(patch.absolute()), **env) is None: return None
+    if not _add_new(r.path/'code'/'files', root, **env): return None
     found = _git(root, 'write-tree', **env)
     return found.decode().strip() if found else None
 
-# %% ../../nbs/track/13_compare.ipynb #c071
+def _add_new(folder:Path, root:str, **env:str)->bool:
+    "Put the copies of files that git didn't know into git's index, as they are."
+    files = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob('*')) if p.is_file() and not p.is_symlink()]
+    files = [f for f in files if '\n' not in f]
+    if not files: return True
+    paths = '\n'.join(str((folder/f).absolute()) for f in files)
+    names = (_git(root, 'hash-object', '-w', '--no-filters', '--stdin-paths', text=paths, **env) or b'').decode().split()
+    if len(names) != len(files): return False
+    lines = ''.join(f'100644 {name}\t{f}\n' for name, f in zip(names, files, strict=True))
+    return _git(root, 'update-index', '--index-info', text=lines, **env) is not None
+
+# %% ../../nbs/track/13_compare.ipynb #c074
 _DIFF = 'diff', '--no-color', '--no-ext-diff', '--no-textconv'
 
 def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
@@ -426,7 +453,15 @@ def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
         if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
     return None
 
-# %% ../../nbs/track/13_compare.ipynb #c073
+# %% ../../nbs/track/13_compare.ipynb #c076
+def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
+    "A line on what the diff of code lacks without the repository; `patches` says whether they differ."
+    one, two = ((r.meta.get('code') or {}).get('commit') for r in (a, b))
+    if one == two and not patches: return []
+    what = [f'the commits {str(one)[:10]} and {str(two)[:10]} are not compared'*(one != two), 'the patches are compared'*patches]
+    return [f"# the repository is not here, or lacks the commits: {', '.join(filter(None, what))}"]
+
+# %% ../../nbs/track/13_compare.ipynb #c077
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
     old, new, out = sources(a), sources(b), []
@@ -434,17 +469,16 @@ def _code_diff(a:RunRecord, b:RunRecord)->str:
     if not old or not new: return f'# no code was kept of {(b if old else a).name}'
     tracked = _tracked_diff(a, b)
     if tracked: out += tracked.splitlines()
-    elif tracked is None and old.get('diff.patch') != new.get('diff.patch'):
-        out.append('# the repository is not here: the patches are compared')
+    elif tracked is None: out += _why_not(a, b, old.get('diff.patch') != new.get('diff.patch'))
     entries = {str((r.meta.get('code') or {}).get('entry')) for r in (a, b)}
     for name in dict.fromkeys([*old, *new]):
-        if tracked is not None and name == 'diff.patch': continue
+        if tracked is not None and (name == 'diff.patch' or name.startswith('files/')): continue
         if tracked and any(e.endswith(name) and f'/{e}' in tracked for e in entries): continue # the script is in git
         one, two = (o.get(name, '').splitlines() for o in (old, new))
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
 
-# %% ../../nbs/track/13_compare.ipynb #c075
+# %% ../../nbs/track/13_compare.ipynb #c079
 def _environment(r:RunRecord)->dict:
     try: env = load_json((r.path/'env.json').read_bytes())
     except (OSError, ValueError): return {}
@@ -460,7 +494,7 @@ def _origin(r:RunRecord)->dict[str, Any]:
     known = 'commit', 'branch', 'dirty', 'entry', 'argv', 'cwd'
     return {k: v for k,v in (r.meta.get('code') or {}).items() if k in known}
 
-# %% ../../nbs/track/13_compare.ipynb #c076
+# %% ../../nbs/track/13_compare.ipynb #c080
 @dataclass(repr=False)
 class Diff:
     "What differs between the runs `a` and `b`; each part maps a name to the two values."
@@ -489,7 +523,7 @@ class Diff:
         code = f'<h4 style="margin:10px 0 2px">code</h4>{_coloured(self.code)}' if self.code else ''
         return f'<p>{escape(_headline(self))}</p>{parts}{code}'
 
-# %% ../../nbs/track/13_compare.ipynb #c078
+# %% ../../nbs/track/13_compare.ipynb #c082
 _MARKS = {'-': 'bad', '+': 'good', '@': 'dim', '---': 'dim', '+++': 'dim'}
 
 def _headline(d:Diff)->str:
@@ -502,7 +536,7 @@ def _change(a:Any, b:Any)->str:
     share = f' ({100*(b - a)/abs(a):+.1f} %)' if a and abs(a) < float('inf') else ''
     return ('+' if b > a else '') + show_number(b - a) + share
 
-# %% ../../nbs/track/13_compare.ipynb #c080
+# %% ../../nbs/track/13_compare.ipynb #c084
 def _side_by_side(d:Diff, pairs:dict[str, tuple], steps:bool)->Table:
     "The two values under each name in columns."
     one, two = (d.a.name, d.b.name) if d.a.name != d.b.name else (d.a.id, d.b.id)
@@ -519,7 +553,7 @@ def _coloured(code:str)->str:
     lines = '\n'.join(one(line) for line in code.splitlines())
     return f'<pre style="font-size:12px;line-height:1.45;max-height:30em;overflow:auto">{lines}</pre>'
 
-# %% ../../nbs/track/13_compare.ipynb #c081
+# %% ../../nbs/track/13_compare.ipynb #c085
 def diff(
     a:Any, # A run: its id, name, or record
     b:Any, # Another run
