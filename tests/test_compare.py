@@ -306,6 +306,14 @@ def test_a_commit_from_a_file_is_no_option_of_git(repo, tmp_path):
     (a.path/'run.json').write_text(json.dumps(meta))
     assert 'not compared' in diff(a, b).code and not (tmp_path/'evil').exists()
 
+def test_code_in_a_diff_stays_text(store):
+    a, b = run_with([1.]), run_with([2.])
+    (a.path/'code').mkdir()
+    (a.path/'code'/'a.py').write_text('print("<script>alert(1)</script>")')
+    (b.path/'code').mkdir()
+    (b.path/'code'/'b.py').write_text('')
+    assert '&lt;script&gt;' in diff(a, b)._repr_html_() and '<script>' not in diff(a, b)._repr_html_()
+
 def test_a_chart_reads_each_history_once(store, monkeypatch):
     from mlkit.track import history
     for _ in range(3):
