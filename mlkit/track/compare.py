@@ -309,7 +309,7 @@ def _groups(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float, g
         label = f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})'
         _band(ax, [curve(r, metric, x) for r in rs], colour, label, smooth)
 
-# %% ../../nbs/track/13_compare.ipynb #c057
+# %% ../../nbs/track/13_compare.ipynb #c055
 def _words(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks with their texts
     "Where words stand on a vertical axis."
     words = sorted({show_value(v) for v in values})
@@ -331,7 +331,7 @@ def _scale(values:list)->tuple[list, list]: # Positions from 0 to 1, None for Na
     ticks = [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
     return [place(v) if np.isfinite(v) else None for v in values], ticks
 
-# %% ../../nbs/track/13_compare.ipynb #c060
+# %% ../../nbs/track/13_compare.ipynb #c058
 def parallel(
     runs:Sequence[RunRecord], # What to draw; of more than `MOST` the first
     *names:str, # Settings and metrics, short where it is clear; the last gives the colour
@@ -350,7 +350,7 @@ def parallel(
     _parallel(chart.ax, lines, [ticks for _, ticks in axes], names)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c061
+# %% ../../nbs/track/13_compare.ipynb #c059
 def _eased(y:Sequence[float])->tuple[Any, Any]:
     "A curve through the points `y` that is level at every one of them, so that the eye can follow it."
     import numpy as np
@@ -376,7 +376,7 @@ def _parallel(ax:Any, lines:list[list], ticks:list, names:Sequence[str])->None:
     ax.spines['bottom'].set_visible(False)
     ax.set(xlim=(-.35, len(names) - .7), ylim=(-.06, 1.06))
 
-# %% ../../nbs/track/13_compare.ipynb #c066
+# %% ../../nbs/track/13_compare.ipynb #c064
 def changes(
     a:dict[str, Any], # One side
     b:dict[str, Any], # The other
@@ -384,7 +384,7 @@ def changes(
     "What differs between the flat dicts `a` and `b`."
     return {k: (a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if repr(a.get(k)) != repr(b.get(k))}
 
-# %% ../../nbs/track/13_compare.ipynb #c069
+# %% ../../nbs/track/13_compare.ipynb #c067
 LARGEST = 500_000 # Bytes of a file that diff still reads
 
 def sources(
@@ -403,7 +403,7 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c071
+# %% ../../nbs/track/13_compare.ipynb #c069
 def _git(root:str, *args:str, text:str='', **env:str)->bytes|None:
     "The output of a git command in the folder `root` that reads `text`, or None when it fails."
     import os, subprocess
@@ -433,7 +433,7 @@ def _add_new(folder:Path, root:str, **env:str)->bool:
     lines = ''.join(f'100644 {name}\t{f}\n' for name, f in zip(names, files, strict=True))
     return _git(root, 'update-index', '--index-info', text=lines, **env) is not None
 
-# %% ../../nbs/track/13_compare.ipynb #c072
+# %% ../../nbs/track/13_compare.ipynb #c070
 _DIFF = 'diff', '--no-color', '--no-ext-diff', '--no-textconv'
 
 def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
@@ -453,7 +453,7 @@ def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
         if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
     return None
 
-# %% ../../nbs/track/13_compare.ipynb #c074
+# %% ../../nbs/track/13_compare.ipynb #c072
 def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
     "A line on what the diff of code lacks without the repository; `patches` says whether they differ."
     one, two = ((r.meta.get('code') or {}).get('commit') for r in (a, b))
@@ -461,7 +461,7 @@ def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
     what = [f'the commits {str(one)[:10]} and {str(two)[:10]} are not compared'*(one != two), 'the patches are compared'*patches]
     return [f"# the repository is not here, or lacks the commits: {', '.join(filter(None, what))}"]
 
-# %% ../../nbs/track/13_compare.ipynb #c075
+# %% ../../nbs/track/13_compare.ipynb #c073
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
     old, new, out = sources(a), sources(b), []
@@ -478,7 +478,7 @@ def _code_diff(a:RunRecord, b:RunRecord)->str:
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
 
-# %% ../../nbs/track/13_compare.ipynb #c077
+# %% ../../nbs/track/13_compare.ipynb #c075
 def _environment(r:RunRecord)->dict:
     try: env = load_json((r.path/'env.json').read_bytes())
     except (OSError, ValueError): return {}
@@ -494,7 +494,7 @@ def _origin(r:RunRecord)->dict[str, Any]:
     known = 'commit', 'branch', 'dirty', 'entry', 'argv', 'cwd'
     return {k: v for k,v in (r.meta.get('code') or {}).items() if k in known}
 
-# %% ../../nbs/track/13_compare.ipynb #c078
+# %% ../../nbs/track/13_compare.ipynb #c076
 @dataclass(repr=False)
 class Diff:
     "What differs between the runs `a` and `b`; each part maps a name to the two values."
@@ -523,7 +523,7 @@ class Diff:
         code = f'<h4 style="margin:10px 0 2px">code</h4>{_coloured(self.code)}' if self.code else ''
         return f'<p>{escape(_headline(self))}</p>{parts}{code}'
 
-# %% ../../nbs/track/13_compare.ipynb #c080
+# %% ../../nbs/track/13_compare.ipynb #c078
 _MARKS = {'-': 'bad', '+': 'good', '@': 'dim', '---': 'dim', '+++': 'dim'}
 
 def _headline(d:Diff)->str:
@@ -536,7 +536,7 @@ def _change(a:Any, b:Any)->str:
     share = f' ({100*(b - a)/abs(a):+.1f} %)' if a and abs(a) < float('inf') else ''
     return ('+' if b > a else '') + show_number(b - a) + share
 
-# %% ../../nbs/track/13_compare.ipynb #c081
+# %% ../../nbs/track/13_compare.ipynb #c080
 def _side_by_side(d:Diff, pairs:dict[str, tuple], steps:bool)->Table:
     "The two values under each name in columns."
     one, two = (d.a.name, d.b.name) if d.a.name != d.b.name else (d.a.id, d.b.id)
@@ -553,7 +553,7 @@ def _coloured(code:str)->str:
     lines = '\n'.join(one(line) for line in code.splitlines())
     return f'<pre style="font-size:12px;line-height:1.45;max-height:30em;overflow:auto">{lines}</pre>'
 
-# %% ../../nbs/track/13_compare.ipynb #c082
+# %% ../../nbs/track/13_compare.ipynb #c081
 def diff(
     a:Any, # A run: its id, name, or record
     b:Any, # Another run
