@@ -245,7 +245,7 @@ class RunRecord(RunOutcome):
         "What the run printed."
         try: text = (self.path/'console.log').read_text(encoding='utf-8', errors='replace')
         except OSError: return ''
-        return text if lines is None else '\n'.join(text.splitlines()[-lines:])
+        return text if lines is None else '\n'.join(text.rstrip('\n').split('\n')[-lines:] if lines > 0 else [])
 
     @property
     def files(self)->list[Path]:
