@@ -329,7 +329,11 @@ def test_real_collective_that_hangs(monkeypatch):
     def alive(pid):
         try: return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] not in 'ZX'
         except OSError: return False
-    if sys.platform == 'linux': assert not any(map(alive, pids))
+    import time
+    end = time.monotonic() + 30                          # a loaded machine takes a moment to end them
+    while sys.platform == 'linux' and any(map(alive, pids)):
+        assert time.monotonic() < end, 'a rank was left behind'
+        time.sleep(.05)
 
 def test_real_probe_that_crashes():
     "A probe that takes its process along is a finding; those that ran before have their answer."

@@ -1,5 +1,5 @@
 "The docs site as it is built without Quarto: it has every public symbol, prose on every page, and no broken link."
-import inspect, json, re, subprocess, sys
+import fcntl, inspect, json, os, re, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -34,11 +34,21 @@ class Page(HTMLParser):
         inside = set(self.stack)
         if 'main' in inside and {'p', 'li'} & inside and not {'pre', 'nav'} & inside: self.prose += len(data.split())
 
+def build()->None:
+    "Build the site once for all workers of this test run."
+    run, stamp = os.environ.get('PYTEST_XDIST_TESTRUNUID'), ROOT/'build'/'docs.run'
+    (ROOT/'build').mkdir(exist_ok=True)
+    with open(ROOT/'build'/'docs.lock', 'w') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        if run and stamp.exists() and stamp.read_text() == run: return
+        r = subprocess.run([sys.executable, '-c', BUILD], cwd=ROOT/'tools', capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr[-1500:]
+        stamp.write_text(run or '')
+
 @pytest.fixture(scope='module')
 def site():
     "The pages of the site by their path, built as `make docs` does on a machine without Quarto."
-    r = subprocess.run([sys.executable, '-c', BUILD], cwd=ROOT/'tools', capture_output=True, text=True)
-    assert r.returncode == 0, r.stderr[-1500:]
+    build()
     return {o.relative_to(ROOT/'_docs').as_posix(): Page(o) for o in (ROOT/'_docs').rglob('*.html')}
 
 def page_of(notebook:Path)->str:
@@ -93,7 +103,7 @@ def test_layers_are_in_the_order_of_their_numbers(site):
     "The sidebar lists a layer's pages as one reads them, not by the alphabet."
     html = (ROOT/'_docs'/'index.html').read_text()
     links = re.findall(r'href="(?:\./)?([^"#]+)"', re.search(r'id="quarto-sidebar".*?</nav>', html, re.S)[0])
-    for layer in ('core', 'track', 'cli'):
+    for layer in ('core', 'track', 'compute', 'train', 'cli'):
         modules = [o for o in sorted(NUMBER, key=NUMBER.get) if o.startswith(f'{layer}.')]
         assert [o for o in links if o.startswith(f'{layer}/')] == [f'{o.replace(".", "/")}.html' for o in modules]
 

@@ -58,10 +58,15 @@ def worker(top:Path, n:int, want:int)->None:
         for d in gpus:
             fds.append(fd := os.open(top/f'witness-{d.index}', os.O_RDWR | os.O_CREAT))
             try: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError: (top/f'overlap-{n}-{d.index}').touch()
+            except OSError:
+                if os.pread(fd, 9, 0) != b'dying': (top/f'overlap-{n}-{d.index}').touch()
+                fcntl.flock(fd, fcntl.LOCK_EX)           # the kernel drops the lease of one that dies before the witness
+            os.ftruncate(fd, 0)
         assert os.environ['CUDA_VISIBLE_DEVICES'] == ','.join(map(key, gpus))
         (top/f'granted-{n}').touch()
-        if n % 4 == 0: os.kill(os.getpid(), signal.SIGKILL)
+        if n % 4 == 0:
+            for fd in fds: os.pwrite(fd, b'dying', 0)
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(rng.uniform(.0, .03))
         for fd in fds: os.close(fd)
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES, SITE = ROOT/'build'/'docs', ROOT/'_docs'
 LINK = re.compile(r'(\[[^\]]*\])\((?![a-z]+:)([^)#\s]*\.(?:ipynb|html))(#[^)\s]*)?\)')
 NOWHERE = re.compile(r'\[source\]\(/blob/[^)]*\)\{[^}]*\}\s*')      # the source on a host that the project doesn't name
-NUMBER = re.compile(r'(\d+)[a-zA-Z]?_')
+NUMBER = re.compile(r'(\d+)([a-z]?)_')
 HEADING = re.compile(r'^#+ +(.+?)\s*(?:\{.*\})?$', re.M)
 
 def text(o:str|list)->str: return o if isinstance(o, str) else ''.join(o)
@@ -51,7 +51,7 @@ def mend(nb:dict, source:str, known:dict[str, set])->None:
     front = nb['cells'][0]
     if front['cell_type'] != 'raw': return
     number = NUMBER.match(posixpath.basename(source))
-    order = f'order: {int(number[1])}\n' if number else ''
+    order = f'order: {30*int(number[1]) + (ord(number[2]) - 96 if number[2] else 0)}\n' if number else ''    # 08, 08a, 08b, 09
     front['source'] = re.sub(r'^output-file: .*\n', order, text(front['source']), flags=re.M)
 
 def keep_forward_references()->None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mlkit.compute.occupancy import gpus, ledger
     from mlkit.compute.own import Breakeven, Own, Scenario, assumptions, breakeven, rent_or_own, scenarios
     from mlkit.compute.pricelist import Prices, Rate, prices
+    from mlkit.compute.roofline import BusyError, Roofline, roofline
+    from mlkit.compute.waiting import Wait, all_reduce_speed, loader_wait
+    from mlkit.compute.work import Mfu, Work, flops, mfu, work
 
 _HOME = {
     'chips': 'Chip chip expected nearest peak',
@@ -20,12 +23,15 @@ _HOME = {
     'lock': 'Lock LockTimeout lock',
     'occupancy': 'gpus ledger',
     'own': 'Breakeven Own Scenario assumptions breakeven rent_or_own scenarios',
-    'pricelist': 'Prices Rate prices'}
+    'pricelist': 'Prices Rate prices',
+    'roofline': 'BusyError Roofline roofline',
+    'waiting': 'Wait all_reduce_speed loader_wait',
+    'work': 'Mfu Work flops mfu work'}
 _LAZY = {name: f'{__name__}.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['assumptions', 'Breakeven', 'breakeven', 'check', 'Chip', 'chip', 'cost', 'Costs', 'doctor', 'expected', 'gpus', 'ledger',
-    'lock',
-    'Lock', 'LockTimeout', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Scenario', 'scenarios',
-    'Utilisation', 'utilisation']
+__all__ = ['all_reduce_speed', 'assumptions', 'Breakeven', 'breakeven', 'BusyError', 'check', 'Chip', 'chip', 'cost',
+    'Costs', 'doctor', 'expected', 'flops', 'gpus', 'ledger', 'loader_wait', 'Lock', 'lock', 'LockTimeout', 'Mfu',
+    'mfu', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Roofline', 'roofline', 'Scenario',
+    'scenarios', 'Utilisation', 'utilisation', 'Wait', 'Work', 'work']
 
 class _Package(_ModuleType):
     "A package in which a function keeps its name although a module is called the same."

@@ -43,7 +43,7 @@ def _watched(device:str, source:Any=None)->tuple[str, float|None, list]:
     uuid = str(getattr(p, 'uuid', ''))
     return p.name, p.total_memory/2**30, [d for d in found if uuid and uuid in str(d.uuid)]
 
-# %% ../../nbs/compute/22_roofline.ipynb #c009
+# %% ../../nbs/compute/22_roofline.ipynb #c010
 _COPY = .9 # Of the datasheet's bandwidth
 
 def _judged(s:Speed, c:Chip|None)->Speed:
@@ -56,7 +56,7 @@ def _judged(s:Speed, c:Chip|None)->Speed:
         return replace(s, expected=_COPY*c.memory_gb_s, source=f'{100*_COPY:.0f} % of the datasheet of {c.name}')
     return s
 
-# %% ../../nbs/compute/22_roofline.ipynb #c013
+# %% ../../nbs/compute/22_roofline.ipynb #c014
 @dataclass(repr=False)
 class Measured:
     "What was measured on a machine."
@@ -91,7 +91,7 @@ class Measured:
     def __repr__(self)->str: return '\n'.join([_title(self), '', self.table().text()])
     def _repr_html_(self)->str: return _html(self)
 
-# %% ../../nbs/compute/22_roofline.ipynb #c015
+# %% ../../nbs/compute/22_roofline.ipynb #c016
 def _title(r:Measured)->str:
     "What was measured, in a line, and why not to trust it."
     told = '' if r.device == 'cpu' or r.chip else ', which is not in the table of chips'
@@ -104,7 +104,7 @@ def _html(r:Measured)->str:
     first, _, rest = _title(r).partition('\n')
     return f'<p><b>{escape(first)}</b>{"<br>" + escape(rest) if rest else ""}</p>{r.table().html()}'
 
-# %% ../../nbs/compute/22_roofline.ipynb #c017
+# %% ../../nbs/compute/22_roofline.ipynb #c018
 _STYLE = dict(ok='good', warn='warn', fail='bad', noisy='warn', **{'n.a.': 'dim'})
 
 def _table(r:Measured)->Table:
@@ -118,7 +118,7 @@ def _table(r:Measured)->Table:
     columns += [Column('verdict', marks, style=lambda t: _STYLE.get(t.partition(' ')[0], 'dim'))]
     return Table(columns, 'best of all repetitions; usual is their median; spread is best over usual')
 
-# %% ../../nbs/compute/22_roofline.ipynb #c023
+# %% ../../nbs/compute/22_roofline.ipynb #c024
 _LONG = dict(fp32='float32', fp16='float16', bf16='bfloat16', half='float16', float='float32', double='float64', fp64='float64')
 
 def _kind(dtype:Any)->str:
@@ -126,7 +126,7 @@ def _kind(dtype:Any)->str:
     name = str(dtype).removeprefix('torch.')
     return _LONG.get(name, name)
 
-# %% ../../nbs/compute/22_roofline.ipynb #c026
+# %% ../../nbs/compute/22_roofline.ipynb #c027
 @dataclass(repr=False)
 class Roofline(Measured):
     "What a machine reaches, and what that means for a model."
@@ -166,7 +166,7 @@ class Roofline(Measured):
         found = mfu(model, batch, seconds, dtype, peak=self.peak(dtype or _dtype_of(model)), **kw)
         return replace(found, source='measured here')
 
-# %% ../../nbs/compute/22_roofline.ipynb #c032
+# %% ../../nbs/compute/22_roofline.ipynb #c033
 def _dtype_of(model:'torch.nn.Module')->str:
     "The dtype of the parameters of `model`."
     return next((_kind(p.dtype) for p in model.parameters() if p.is_floating_point()), 'float32')
@@ -196,7 +196,7 @@ class Point:
         return (f'{self.label}: {show_value(self.tflops)} TFLOP/s in {self.dtype}, {share}; at'
             f' {show_value(self.work.intensity)} FLOP per byte {self.limit} limits it to {show_value(self.roof)}')
 
-# %% ../../nbs/compute/22_roofline.ipynb #c034
+# %% ../../nbs/compute/22_roofline.ipynb #c036
 def _place(r:Roofline, model:'torch.nn.Module', batch:Any, seconds:float, dtype:Any, label:str, kw:Mapping[str, Any])->Point:
     "The point of a step under the roofs of `r`."
     if not 0 < seconds < float('inf'): raise ValueError(f'seconds={seconds!r}: give the time of one step, above zero')
@@ -204,7 +204,7 @@ def _place(r:Roofline, model:'torch.nn.Module', batch:Any, seconds:float, dtype:
     done = work(model, batch, dtype=dtype, **kw)
     return Point(label, done, seconds, kind, r.roof(done.intensity, kind), r.peak(kind))
 
-# %% ../../nbs/compute/22_roofline.ipynb #c041
+# %% ../../nbs/compute/22_roofline.ipynb #c043
 _COLOURS = '#2b7de0 #2e9e5b #7a5cc9 #c07a00 #d64545'.split()
 
 def _plot(r:Roofline, points:Sequence[Point], ax:Any=None)->Chart:
@@ -228,7 +228,7 @@ def _plot(r:Roofline, points:Sequence[Point], ax:Any=None)->Chart:
     ax.legend(frameon=False, fontsize=9, loc='lower right')
     return Chart(fig, ax)
 
-# %% ../../nbs/compute/22_roofline.ipynb #c043
+# %% ../../nbs/compute/22_roofline.ipynb #c045
 def _draw(ax:Any, p:Point)->None:
     "A point, a line up to its roof, and its name."
     x = p.work.intensity
@@ -237,7 +237,7 @@ def _draw(ax:Any, p:Point)->None:
     said = f'{show_value(p.label)}, {100*p.tflops/p.peak:.2g} %'.replace('$', r'\$')
     ax.annotate(said, (x, p.tflops), (6, -12), textcoords='offset points', fontsize=9)
 
-# %% ../../nbs/compute/22_roofline.ipynb #c047
+# %% ../../nbs/compute/22_roofline.ipynb #c049
 _DTYPES = dict(cpu='float32 bfloat16 float16', cuda='float32 tf32 float16 bfloat16', mps='float32 float16 bfloat16')
 
 class BusyError(RuntimeError):
@@ -252,7 +252,7 @@ def _measured(device:str, dtypes:Sequence[str], seconds:float, folder:'str|Path|
     found += link_speeds(device, .04*seconds)
     return found + (disk_speeds(folder, .2*seconds) if folder is not None else [])
 
-# %% ../../nbs/compute/22_roofline.ipynb #c049
+# %% ../../nbs/compute/22_roofline.ipynb #c052
 def roofline(
     device:str|None=None, # As torch names it; by default the current GPU, else the processor
     dtypes:Sequence[str]|None=None, # Of the products, such as ['float32', 'bf16', 'tf32']; those usual on the device by default

@@ -139,10 +139,10 @@ def fitting(
     "The size at which an operation of n³ steps takes about `target` seconds."
     n = start
     while n < most:
-        op, taken = make(n), target
-        for _ in range(4):                      # one that takes long may be a cold one, or a blip
-            taken = min(taken, max(watch(op), 1e-7))
-            if taken < target/2: break
+        op, taken, spent = make(n), target, 0.
+        while taken >= target/2 and spent < 10*target:      # a long one may be a cold one, or a thread that waits for a core
+            now = max(watch(op), 1e-7)
+            taken, spent = min(taken, now), spent + now
         if taken >= target/2: break
         grown = n*min((target/taken)**(1/3), 4)
         n = min(most, max(n + 64, int(grown)//64*64))
@@ -256,7 +256,7 @@ def _reads(fd:int, size:int, places:Sequence[int], clock:Callable[[], float], se
         times.append(clock() - start)
     return times
 
-# %% ../../nbs/compute/20b_speed.ipynb #c046
+# %% ../../nbs/compute/20b_speed.ipynb #c047
 def disk_speeds(
     folder:str|Path='.', # On the disk in question
     seconds:float=1.2, # To spend on all
@@ -283,7 +283,7 @@ def disk_speeds(
     return [_overall(speed(k, v, amount, t, note=note if 'read' in k or 'random' in k else ''), amount, t)
         for (k, v), amount, t in zip(names.items(), amounts, times)]
 
-# %% ../../nbs/compute/20b_speed.ipynb #c047
+# %% ../../nbs/compute/20b_speed.ipynb #c049
 def _written(f:Any, mb:int, seconds:float, clock:Callable[[], float])->tuple[float, int]:
     "Write up to `mb` MB to `f` and see them to the disk: seconds, and MB written."
     block, start, done = os.urandom(2**20), clock(), 0
@@ -308,13 +308,13 @@ def _synced(f:Any, seconds:float, clock:Callable[[], float])->list[float]:
         times.append(clock() - start)
     return times
 
-# %% ../../nbs/compute/20b_speed.ipynb #c049
+# %% ../../nbs/compute/20b_speed.ipynb #c051
 def _overall(s:Speed, amount:float, times:Sequence[float])->Speed:
     "The speed `s` with its mean in place of best and median."
     mean = amount*len(times)/sum(times) if sum(times) > 0 else None
     return replace(s, best=mean, median=mean)
 
-# %% ../../nbs/compute/20b_speed.ipynb #c053
+# %% ../../nbs/compute/20b_speed.ipynb #c056
 def surroundings()->dict[str, Any]: # Plain data, for `busy`
     "Load and pressure of this machine now."
     return dict(load=_load(''), pressure=_pressure(''))
@@ -324,7 +324,7 @@ def _at(facts:Any, *path:str)->float:
     if path: return _at(facts.get(path[0]), *path[1:]) if isinstance(facts, Mapping) else 0.
     return float(facts) if isinstance(facts, (int, float)) and facts == facts else 0.
 
-# %% ../../nbs/compute/20b_speed.ipynb #c056
+# %% ../../nbs/compute/20b_speed.ipynb #c059
 def busy(
     before:Mapping[str, Any], # `surroundings` before the measurement
     after:Mapping[str, Any]|None=None, # And after it
@@ -342,7 +342,7 @@ def busy(
     if ticks > 0 and stolen/ticks > .05: found.append(f'other virtual machines took {100*stolen/ticks:.0f} % of the processor')
     return found + [o for d in devices for o in _busy_device(d, pid)]
 
-# %% ../../nbs/compute/20b_speed.ipynb #c057
+# %% ../../nbs/compute/20b_speed.ipynb #c061
 def _busy_device(d:Any, pid:int)->list[str]:
     "Who else uses the device `d`."
     where, others = f'{d.name or "device"} {d.index}', [p for p in d.processes or () if p.pid != pid]

@@ -56,6 +56,7 @@ def _items(batch:Any)->int|None:
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else ()
     return next((n for n in map(_items, parts) if n is not None), None)
 
+# %% ../../nbs/compute/22a_waiting.ipynb #c014
 def loader_wait(
     dl:Iterable[Any], # Your loader
     step:Callable[[Any], Any], # Trains on a batch, and waits until the device is done
@@ -76,7 +77,7 @@ def loader_wait(
         start = end
     return Wait(waited, worked, n, getattr(dl, 'num_workers', None), items or None)
 
-# %% ../../nbs/compute/22a_waiting.ipynb #c016
+# %% ../../nbs/compute/22a_waiting.ipynb #c019
 def bus_speed(
     mb:float, # MB of 2**20 bytes of the array
     ranks:int, # That add it up
@@ -86,7 +87,7 @@ def bus_speed(
     "The bus bandwidth of an all-reduce, as nccl-tests define it."
     return speed(f'all-reduce, {ranks} ranks', 'GB/s', mb*2**20/1e9*2*(ranks - 1)/ranks, times, **kw)
 
-# %% ../../nbs/compute/22a_waiting.ipynb #c018
+# %% ../../nbs/compute/22a_waiting.ipynb #c022
 _RANK = '''
 import os, sys, time, torch, torch.distributed as dist
 rank, ranks, backend, mb, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
@@ -110,7 +111,7 @@ with tempfile.TemporaryDirectory() as d:
     sys.exit(max(abs(p.wait()) for p in ranks))
 '''
 
-# %% ../../nbs/compute/22a_waiting.ipynb #c020
+# %% ../../nbs/compute/22a_waiting.ipynb #c026
 Ask = Callable[..., tuple]
 
 def all_reduce_speed(

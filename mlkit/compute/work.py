@@ -112,7 +112,7 @@ def _torch_dtype(dtype:Any)->Any:
     "The dtype of torch that tensors have, for a name such as 'bf16'; None stays."
     import torch
     if dtype is None or isinstance(dtype, torch.dtype): return dtype
-    short = dict(fp32='float32', tf32='float32', fp16='float16', bf16='bfloat16', half='float16', float='float32')
+    short = dict(fp32='float32', tf32='float32', fp16='float16', bf16='bfloat16')
     name = short.get(str(dtype), str(dtype))
     found = getattr(torch, name.removeprefix('torch.'), None)
     if not isinstance(found, torch.dtype): raise ValueError(f"Unknown dtype {dtype!r}; choose from: float32, tf32, float16, bfloat16")
@@ -171,7 +171,7 @@ class Mfu:
         reach = f', {100*self.tflops/self.reach:.3g} % of what matrix products reach there' if self.reach else ''
         return f'MFU {100*self.share:.3g} %: {said} of {show_value(self.peak)} ({self.source}){reach}'
 
-# %% ../../nbs/compute/20a_work.ipynb #c043
+# %% ../../nbs/compute/20a_work.ipynb #c044
 def _device_of(model:'torch.nn.Module')->tuple[str, float|None]:
     "Name and memory, in GB of 2**30 bytes, of the device that holds `model`; 'cpu' has no datasheet."
     import torch

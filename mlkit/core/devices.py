@@ -25,7 +25,7 @@ if TYPE_CHECKING: from mlkit.core.display import Table # chkstyle: ignore
 
 _all_ = ['Device', 'NoDevices', 'Nvml', 'Process', 'Provider', 'REASONS', 'Scripted', 'SmiXml', 'parse_smi', 'reason_names', 'to_device']
 
-# %% ../../nbs/core/09_devices.ipynb #c008
+# %% ../../nbs/core/09_devices.ipynb #c009
 _ROCM = '''--showid --showproductname --showuniqueid --showbus --showdriverversion --showuse --showmemuse --showmeminfo vram
 --showtemp --showpower --showmaxpower --showclocks --json'''.split()
 
@@ -41,7 +41,7 @@ def _of_card_num(card:Mapping[str, Any], *starts:str)->float|None:
     m = re.search(r'-?\d{1,18}(\.\d+)?', _of_card(card, *starts) or '')
     return float(m[0]) if m else None
 
-# %% ../../nbs/core/09_devices.ipynb #c009
+# %% ../../nbs/core/09_devices.ipynb #c010
 _AMD = dict(
     memory_gb=(GB, 'vram total memory (b)'), used_gb=(GB, 'vram total used memory (b)'), util=(1, 'gpu use (%)'),
     memory_util=(1, 'gpu memory read/write activity'), clock_mhz=(1, 'sclk clock speed'), memory_clock_mhz=(1, 'mclk clock speed'),
@@ -56,7 +56,7 @@ def _amd(i:int, card:Mapping[str, Any])->Device:
     uuid, bus, arch = (_of_card(card, o) for o in ('unique id', 'pci bus', 'gfx version'))
     return to_device(dict(numbers, index=i, uuid=uuid, name=name, vendor='amd', bus_id=bus, arch=arch))
 
-# %% ../../nbs/core/09_devices.ipynb #c011
+# %% ../../nbs/core/09_devices.ipynb #c012
 class Rocm:
     "The AMD cards that `rocm-smi` tells of, live or in a file."
     kind: str = 'rocm'
@@ -83,7 +83,7 @@ class Rocm:
         found, self._first = self._first, []
         return found or self._read()
 
-# %% ../../nbs/core/09_devices.ipynb #c014
+# %% ../../nbs/core/09_devices.ipynb #c015
 class Mps:
     "The GPU of an Apple chip."
     kind: str = 'mps'
@@ -105,7 +105,7 @@ class Mps:
         size = int(memory)/GB if memory.isdigit() else None
         return [Device(0, name=name, vendor='apple', memory_gb=size)] if name else []
 
-# %% ../../nbs/core/09_devices.ipynb #c017
+# %% ../../nbs/core/09_devices.ipynb #c018
 def _signs()->dict[str, bool]:
     "Which sources are worth asking on this machine."
     linux = sys.platform.startswith('linux')
@@ -130,7 +130,7 @@ def provider(
         first = first or p # whose reason is the one to tell
     return first or NoDevices('no driver of an accelerator is loaded')
 
-# %% ../../nbs/core/09_devices.ipynb #c020
+# %% ../../nbs/core/09_devices.ipynb #c021
 def gpu_names(
     root:str='', # Where `/proc` is
 )->list[str]: # For example ['NVIDIA H200', 'NVIDIA H200']; [] without a driver
@@ -139,7 +139,7 @@ def gpu_names(
     found = [m[1].strip() for o in files if (m := re.search(r'^Model:\s*(.+)$', _read(o), re.M))]
     return found or [d.name or 'unknown' for d in provider().devices()]
 
-# %% ../../nbs/core/09_devices.ipynb #c023
+# %% ../../nbs/core/09_devices.ipynb #c024
 def device_facts(
     p:Provider, # Where the devices come from
 )->dict[str, Any]: # `kind`, `driver`, `cuda`, `error`, `devices`
@@ -156,7 +156,7 @@ def machine_facts(
     return dict(machine=dict(host=socket.gethostname(), time=time.time(), version=1), host=host_facts(), software=software_facts(),
         gpu=device_facts(p or provider()))
 
-# %% ../../nbs/core/09_devices.ipynb #c026
+# %% ../../nbs/core/09_devices.ipynb #c027
 def show(
     v:Any, # A number, a bool, a text or None
     unit:str='', # Written after a number
@@ -173,7 +173,7 @@ def _users(d:Device)->str:
     if not isinstance(d.processes, tuple): return 'n.a.'
     return ', '.join(dict.fromkeys(str(p.user or f'pid {p.pid}') for p in d.processes)) or 'free'
 
-# %% ../../nbs/core/09_devices.ipynb #c029
+# %% ../../nbs/core/09_devices.ipynb #c030
 def gpu_table(
     devices:Sequence[Device], # As a provider gives them
     note:str='', # A line below

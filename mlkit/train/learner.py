@@ -121,6 +121,13 @@ def _as_loaders(dls:Any)->DataLoaders:
     pair = isinstance(dls, (tuple, list)) and len(dls) == 2
     return dls if isinstance(dls, DataLoaders) else DataLoaders(*dls) if pair else DataLoaders(dls)
 
+def _as_metrics(metrics:Any)->list:
+    "Metrics as a list; a single one will do."
+    found = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    for m in found:
+        if not callable(m) and not hasattr(m, 'update'): raise TypeError(f'{m!r} is no metric: pass a function metric(pred, target)')
+    return found
+
 class _Made(Loop):
     "The parts of a learner: what it is given, and what it makes of it."
     def __init__(self,
@@ -140,7 +147,8 @@ class _Made(Loop):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
         super().__init__(model, self.dls.train, self.dls.valid, loss, None, cbs)
-        self.make_opt, self.metrics, self.lr = opt, list(metrics), lr
+        self.make_opt, self.metrics, self.lr = opt, _as_metrics(metrics), lr
+        if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
         self.run, self._signal, self._paused = None, 0, None
@@ -298,6 +306,16 @@ class _Place(_Kept):
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
+# %% ../../nbs/train/45_learner.ipynb #c024
+class _Ends(_Place):
+    "How a fit is stopped, and what it says then."
+    def _same_lr(self, state:dict, lr:float)->None:
+        "Say so when a fit goes on with another learning rate than it is given now."
+        from mlkit.track.run import say
+        schedule = state['callbacks'].get('Schedule')
+        known = schedule['base'][0]['lr'] if schedule else self.opt.param_groups[0]['lr']
+        if known != lr: say(f'the fit goes on with lr={known:g}, as it began; for lr={lr:g} begin anew with resume=False')
+
     def interrupt(self)->None:
         "End the fit after this batch, as the stop button does; the same `fit` goes on there."
         self.stop, self._signal = 'interrupted', int(signal.SIGINT)
@@ -310,8 +328,8 @@ class _Place(_Kept):
         where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c024
-class Learner(_Place):
+# %% ../../nbs/train/45_learner.ipynb #c026
+class Learner(_Ends):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
         epochs:int, # Passes over the training batches
@@ -336,6 +354,7 @@ class Learner(_Place):
         if paused and (resume is False or paused['epochs'] != epochs): paused = None
         self.prepare(lr)
         if resume and not paused: paused = self._find(resume, project)
+        if paused and lr is not None: self._same_lr(paused, lr)
         acting = [*self.callbacks(cbs), *([Progress()] if progress else [])]
         if checkpoint: acting.append(checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint())
         self._compile(acting)
@@ -359,7 +378,7 @@ class Learner(_Place):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c025
+# %% ../../nbs/train/45_learner.ipynb #c027
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')

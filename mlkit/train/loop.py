@@ -141,6 +141,7 @@ class Place(Verbs):
     epochs:int = 0                # Epochs of this fit
     steps_of_fit:int = 0          # Batches of all training passes of this fit
     resuming:bool = False         # Whether this fit goes on with an earlier one
+    mean_loss:float|None = None   # Mean training loss of the last epoch, where losses are tracked
     results:dict[str, float]      # Results of the last epoch, by name
     acting:list[Callback]
     _on:Any

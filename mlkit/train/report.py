@@ -90,6 +90,11 @@ class Track(Callback):
     ):
         self.run, self.seconds = run, seconds
         self._rows, self._due = [], 0.
+        self._sum = self._n = 0.
+
+    def before_train(self, learn:Loop)->None:
+        self._sum = self._n = 0.
+        learn.mean_loss = None
 
     def after_step(self, learn:Loop)->None:
         self._rows.append((learn.global_step - 1, learn.loss, learn.opt.param_groups[0]['lr']))
@@ -102,11 +107,13 @@ class Track(Callback):
         rows, self._rows = self._rows, []
         if not rows: return
         with torch.no_grad(): losses = torch.stack([loss for _, loss, _ in rows]).tolist()
+        self._sum, self._n = self._sum + sum(losses), self._n + len(losses)
         log = self.run.log
         for (step, _, lr), loss in zip(rows, losses, strict=True): log({'train/loss': loss, 'train/lr': lr}, step)
 
     def after_epoch(self, learn:Loop)->None:
         self.flush()
+        if self._n: learn.mean_loss = self._sum/self._n
         if learn.results: self.run.log({**learn.results, 'epoch': learn.epoch}, max(learn.global_step - 1, 0))
 
     def cleanup_fit(self, learn:Loop)->None: self.flush()
@@ -178,11 +185,16 @@ class Progress(_Line):
 
     def after_epoch(self, learn:Loop)->None:
         now = time.monotonic()
-        self.rows.append({'epoch': learn.epoch, **({'train/loss': self._read(learn)} if learn.loss is not None else {}), **learn.results,
+        self.rows.append({'epoch': learn.epoch, **self._loss(learn), **learn.results,
             'time': show_time(now - self._epoch_began)})
         if self._kind == 'notebook': return self._show(learn, now)
         text = '  '.join(f'{k} {show_number(v)}' for k,v in self.rows[-1].items() if k != 'time')
         self._write(f"{text}  {self.rows[-1]['time']}", end='\n')
+
+    def _loss(self, learn:Loop)->dict[str, float]:
+        "The mean loss of the epoch; without tracking, which sees every loss, the smoothed one of now."
+        if learn.mean_loss is not None: return {'train/loss': learn.mean_loss}
+        return {} if learn.loss is None else {'train/loss': self._read(learn)}
 
     def cleanup_fit(self, learn:Loop)->None:
         if self._kind == 'notebook' and learn.loss is not None: self._show(learn, time.monotonic())
@@ -228,7 +240,7 @@ def _curve(points:Sequence[tuple], w:int=420, h:int=90)->str:
     cut = [p for o in parts for p in sorted({min(o, key=lambda p: p[1]), max(o, key=lambda p: p[1])})]
     xs, ys = [x for x,_ in cut], [y for _,y in cut]
     x0, dx, y0, dy = min(xs), max(xs) - min(xs) or 1, min(ys), max(ys) - min(ys) or 1
-    at = ' '.join(f'{w*(x - x0)/dx:.1f},{h - 4 - (h - 8)*(y - y0)/dy:.1f}' for x,y in cut)
+    at = ' '.join(f'{(w - 56)*(x - x0)/dx:.1f},{h - 4 - (h - 8)*(y - y0)/dy:.1f}' for x,y in cut)
     return f'''<svg width="{w}" height="{h}" role="img" aria-label="training loss"><polyline points="{at}" fill="none"
 stroke="#4477aa" stroke-width="1.5"/><text x="{w}" y="11" text-anchor="end" font-size="10" fill="currentColor">{show_number(max(ys))}</text>
 <text x="{w}" y="{h - 2}" text-anchor="end" font-size="10" fill="currentColor">{show_number(min(ys))}</text></svg>'''
@@ -237,8 +249,8 @@ def _page(line:str, rows:Sequence[dict], points:Sequence[tuple])->str:
     "Bar, table of the last ten epochs, and the curve of the training loss, as HTML."
     import html
     keys = list(dict.fromkeys(k for r in rows for k in r))
-    head = ''.join(f'<th style="text-align:right">{html.escape(k)}</th>' for k in keys)
-    def cells(r): return ''.join(f'<td style="text-align:right">{html.escape(show_number(r.get(k, "")))}</td>' for k in keys)
+    head = ''.join(f'<th style="text-align:right;padding:0 .6em">{html.escape(k)}</th>' for k in keys)
+    def cells(r): return ''.join(f'<td style="text-align:right;padding:0 .6em">{html.escape(show_number(r.get(k, "")))}</td>' for k in keys)
     body = ''.join(f'<tr>{cells(r)}</tr>' for r in rows[-10:])
     more = f'<div>the last 10 of {len(rows)} epochs</div>' if len(rows) > 10 else ''
     table = f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}' if rows else ''
