@@ -214,6 +214,15 @@ def test_the_window(make):
     assert utilisation(now=now, days=10).used == pytest.approx(.1) and utilisation(now=now, days=1).used == 0
     with pytest.raises(ValueError, match='days=0'): utilisation(days=0)
 
+def test_a_pause_costs_nothing(make):
+    "The hours between an interrupt and a resume are neither in the price nor in the use."
+    run = make('night', time.time() - 86400, 20)
+    meta = json.loads((run.path/'run.json').read_text())
+    resumes = [dict(session=1, step=None, paused=meta['started'] + 2*3600, time=meta['ended'] - 3600)]
+    (run.path/'run.json').write_text(json.dumps({**meta, 'resumes': resumes}))
+    assert cost(mlkit.runs(), rate=2.).usd == pytest.approx(6)
+    assert sum(utilisation(host='box').tracked.values()) == pytest.approx(3)
+
 def test_a_lease_says_which_gpus(make):
     now = time.time()
     r = make('r', now - 36000, 10, [A100]*4)

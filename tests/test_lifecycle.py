@@ -328,6 +328,33 @@ def test_resume_after_a_crash(script):
     script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=5)", ok=True)
     assert only().status == 'finished' and only().history()['_step'].tolist() == list(range(6))
 
+def test_the_time_between_two_sessions_does_not_count(script):
+    "Killed, then interrupted, then resumed a day later each: the duration is the time that somebody computed."
+    script("import mlkit, os\nrun = mlkit.init('p', id='r')\nrun.log(a=1)\nos._exit(1)")
+    crashed = only().ended
+    script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=2)\nrun.finish('interrupted')", ok=True)
+    assert only().meta['resumes'][0]['paused'] == crashed
+    r = only()
+    (first, second), waited = r.sessions, r.meta['resumes'][0]['time'] - crashed
+    assert waited > 0 and r.duration == pytest.approx(r.ended - r.started - waited) and first[1] == crashed and second[1] == r.ended
+    ended = r.ended
+    with mlkit.init('p', id='r', resume='must') as run: run.log(a=3)
+    assert len(only().sessions) == 3 and only().meta['resumes'][1]['paused'] == ended
+    day = {**only().meta, 'ended': only().ended + 86400}
+    day['resumes'] = [day['resumes'][0], {**day['resumes'][1], 'time': day['resumes'][1]['time'] + 86400}]
+    before = only().duration
+    (run.path/'run.json').write_text(json.dumps(day))
+    assert only().duration == pytest.approx(before, abs=1e-3) and 'in 3 sessions' in repr(only()._repr_html_())
+
+def test_sessions_of_a_foreign_run(store):
+    "A run.json that says nothing of the pauses counts them in; odd values are passed over."
+    with mlkit.init('p') as run: run.log(a=1)
+    meta = only().meta
+    odd = [dict(session=1, time=120), dict(session=2, time='late'),
+        dict(session=3, time=150, paused='x'), dict(session=4, time=190, paused=170)]
+    (run.path/'run.json').write_text(json.dumps({**meta, 'started': 100, 'ended': 200, 'resumes': odd}))
+    assert only().sessions == [(100, 120), (120, 150), (150, 170), (190, 200)] and only().duration == 80
+
 def test_resume_of_a_failed_run(store):
     "A resumed run that ends well is not 'finished with an error'."
     with pytest.raises(ZeroDivisionError), mlkit.init('p') as run: raise ZeroDivisionError

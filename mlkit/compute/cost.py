@@ -265,12 +265,10 @@ def _tracked(runs:Iterable[RunRecord], leased:Mapping[str, Any], now:float)->dic
     "Intervals of use by GPU, from the runs without a lease; GPUs that only leases have used have none."
     out = dict[str, Spans]()
     for r in runs:
-        start, seconds = r.started, r.duration
-        if start is None or seconds is None: continue
         host = (r.meta.get('host') or {}).get('name') or 'unknown host'
         for i, name in enumerate(_machine(r)):
             spans = out.setdefault(f'{host}, GPU {i}: {name}', [])
-            if r.id not in leased: spans.append((start, min(start + seconds, now)))
+            if r.id not in leased: spans += [(a, min(b, now)) for a, b in r.sessions]
     return out
 
 def _held(rows:Iterable[dict])->dict[str, Spans]:

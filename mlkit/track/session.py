@@ -163,15 +163,18 @@ def _fresh(path:Path, config:Any, host:dict, **fields:Any)->Run:
 # %% ../../nbs/track/18_session.ipynb #c026
 def _reopen(found:Any, config:Any, host:dict, step:int|None)->Run:
     "Go on with the run `found`, after its last row or after `step`."
-    path, meta = found.path, dict(found.meta)
+    path, ended = found.path, found.ended                                # with the lock held, a crashed run counts as running
     lock = _lock(path)
+    meta = dict(found.meta)                                              # read now: somebody may have gone on with it meanwhile
+    if meta.get('status') != 'running': ended = meta.get('ended')
     session = len(meta.get('resumes', ())) + 1
     (path/'history').mkdir(exist_ok=True)
     last = History(path, meta.get('resumes', ())).last_step
     old = dict(meta.get('config', {}))
     meta.update(status='running', ended=None, error=None, host=host,
-        resumes=[*meta.get('resumes', ()), dict(session=session, step=step, time=time.time())])
+        resumes=[*meta.get('resumes', ()), dict(session=session, step=step, paused=ended, time=time.time())])
     run = Run(path, meta, old, session=session, lock=lock, first_step=(last if step is None else step) + 1)
+    run.dropped = meta.get('dropped', 0)
     run._chosen = {e['key']: e['value'] for e in read_events(path, 'summary')}
     run.update_meta()
     run.config.update(config)

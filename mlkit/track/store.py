@@ -60,6 +60,11 @@ def _metric_column(rows:list[dict], runs:list[RunRecord], name:str, keep:int)->C
 STYLES = dict(running='live', finished='good', interrupted='warn', superseded='dim')
 STYLES |= dict.fromkeys(('failed', 'crashed', 'unreadable'), 'bad')
 
+def _status(r:RunRecord, status:str)->str:
+    "The status of the run `r` as the table shows it: a guess has a question mark, and what was dropped is counted."
+    guess = '?' if status in ('running', 'crashed') and 'guess' in r.status_note else ''
+    return f'{status}{guess}' + (f', {r.dropped:,} dropped' if r.dropped else '')
+
 def _few(title:str, values:list, keep:int)->list[Column]:
     "A column, unless it would be empty."
     return [Column(title, [v or None for v in values], keep=keep)] if any(values) else []
@@ -75,12 +80,11 @@ def runs_table(
     col = {k: [row[k] for row in rows] for k in 'id name project status started duration tags group'.split()}
     rules = {k: v for r in runs for k, v in (r.meta.get('metrics') or {}).items()}
     ages = [None if t is None else now - t for t in col['started']]
-    guess = [f'{s}?' if s in ('running', 'crashed') and 'guess' in r.status_note else s
-        for r, s in zip(runs, col['status'], strict=True)]
+    status = [_status(r, s) for r, s in zip(runs, col['status'], strict=True)]
     out = [Column('name', [show_value(v, 32) for v in col['name']])]
     if len(set(col['name'])) < len(rows): out.append(Column('id', col['id']))
     if len(set(col['project'])) > 1: out.append(Column('project', col['project'], keep=2))
-    out.append(Column('status', col['status'], guess, style=lambda s: STYLES.get(s.rstrip('?'), '')))
+    out.append(Column('status', col['status'], status, style=lambda s: STYLES.get(s.rstrip('?'), 'warn')))
     out.append(Column('age', ages, [show_age(t, now) for t in col['started']], right=True, keep=8))
     out.append(Column('duration', col['duration'], [show_duration(v) for v in col['duration']], right=True, keep=9))
     out += _few('tags', [', '.join(v) for v in col['tags']], 7) + _few('group', col['group'], 3)
