@@ -1645,6 +1645,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlkit.track.tidy.Garbage.table': ('track/tidy.html#garbage.table', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy.StillRunning': ('track/tidy.html#stillrunning', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy._at_rest': ('track/tidy.html#_at_rest', 'mlkit/track/tidy.py'),
+                                  'mlkit.track.tidy._deleted': ('track/tidy.html#_deleted', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy._size': ('track/tidy.html#_size', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy._tail': ('track/tidy.html#_tail', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy._text': ('track/tidy.html#_text', 'mlkit/track/tidy.py'),
