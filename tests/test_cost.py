@@ -166,6 +166,13 @@ def test_a_run_without_gpu_is_unpriced_and_said_to_be(make):
     assert bill.by() == {'p': None} and bill.df['usd'].isna().all()
     assert cost(cpu_rate=.2)[0].usd == pytest.approx(1.) and cost(rate=9.)[0].usd is None
 
+def test_the_rate_of_a_machine_without_gpu_on_the_command_line(make, capsys):
+    from mlkit.cli.main import main
+    make('cpu', 0, 5, ())
+    assert main(['cost']) == 0 and '--cpu-rate' in capsys.readouterr().out
+    assert main(['cost', '--cpu-rate', '.2', '--json']) == 0
+    assert [o['usd'] for o in json.loads(capsys.readouterr().out)] == [1.]
+
 def test_totals(make):
     for i, group in enumerate(('a', 'a', 'b')): make(f'r{i}', 0, 1 + i, [A100]*2, group=group)
     make('other', 0, 1, project='q')

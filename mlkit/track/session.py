@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..core.config import default_project, find_store, make_store, setting
-from ..core.files import Lock, dump_json, load_json, safe_name, write_atomic
+from ..core.files import Lock, append_line, dump_json, load_json, safe_name, write_atomic
 from ..core.ids import new_id, words
 from ..core.values import as_config, as_step
 from .history import History, read_events
@@ -482,6 +482,7 @@ def _set(run:Any, cell:dict|None)->Run:
     if (before := current()) is not None and before is not run: _now.outer = [*_now.outer, (before, _now.cell)]
     _now.run, _now.cell = run, cell and {**cell, 'run': run.id}
     _tell_children(run)
+    if run.path is not None and run._held_lock is not None: _tell_lease(run)
     return run
 
 def _null(project:str, name:str|None, config:Any)->Run:
@@ -515,6 +516,16 @@ def _untell(run:Run)->None:
     else: del os.environ[PARENT]
 
 # %% ../../nbs/track/18_session.ipynb #c053
+def _tell_lease(run:Run)->None:
+    "Say when `run` begins and ends to the lease under which this process runs, if there is one."
+    path = os.environ.get('MLKIT_LEASE_RUNS', '')
+    def tell(**o):
+        if not os.path.isfile(path): return                                          # the lease is over
+        with suppress(OSError): append_line(path, dict(run=run.id, **o))
+    tell(begun=time.time())
+    if os.path.isfile(path): run.on_finish(lambda: tell(over=time.time()))
+
+# %% ../../nbs/track/18_session.ipynb #c055
 def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str, name:str)->dict: # The new run's links
     "End the run in progress before the run `id`, of that `name`, begins."
     again = _same_cell(_now.cell, cell)
@@ -533,7 +544,7 @@ def _end_before(before:Run|None, cell:dict|None, reinit:Any, id:str, name:str)->
         say(f"{before.name} is {before.status}, since {name} begins; reinit='return_previous' or 'create_new' would let it go on")
     return {}
 
-# %% ../../nbs/track/18_session.ipynb #c058
+# %% ../../nbs/track/18_session.ipynb #c060
 def _parents()->Any: # None when there is none that goes on
     "The run of the process above, opened for writing beside its owner."
     if (told := os.environ.get(PARENT)) == 'disabled': return _null(default_project(), None, None)
@@ -551,7 +562,7 @@ def _need()->Run:
         raise RuntimeError(f"There is no run yet{ended}: call run = mlkit.init(project='...') first")
     return _now.run
 
-# %% ../../nbs/track/18_session.ipynb #c060
+# %% ../../nbs/track/18_session.ipynb #c062
 def log(
     metrics:Mapping[str, Any]|None=None, # Names and values
     step:Any=None, # A whole number; None counts on
@@ -569,7 +580,7 @@ def finish(
     "Finish the present run; without one, nothing happens."
     if (run := current()) is not None: run.finish(status, exit_code)
 
-# %% ../../nbs/track/18_session.ipynb #c062
+# %% ../../nbs/track/18_session.ipynb #c064
 def alert(
     title:str, # A short title
     text:str='', # What happened
@@ -589,7 +600,7 @@ def define_metric(
     "Say how a metric of the present run is summarised, see `Run.define_metric`."
     _need().define_metric(name, step_metric, summary, goal, **foreign)
 
-# %% ../../nbs/track/18_session.ipynb #c064
+# %% ../../nbs/track/18_session.ipynb #c066
 def save(
     files:str|os.PathLike, # A file, a folder, or a pattern
     base_path:str|os.PathLike|None=None, # Names are kept relative to this folder
@@ -602,12 +613,12 @@ def login(*args:Any, **kw:Any)->bool: # True
     "Do nothing: there is no account. It is here so that scripts written for W&B run as they are."
     return True
 
-# %% ../../nbs/track/18_session.ipynb #c066
+# %% ../../nbs/track/18_session.ipynb #c068
 class AlertLevel(str, Enum):
     "How grave an alert is; the plain words will do as well."
     INFO, WARN, ERROR = 'info', 'warn', 'error'
 
-# %% ../../nbs/track/18_session.ipynb #c068
+# %% ../../nbs/track/18_session.ipynb #c070
 def termlog(string:str='', newline:bool=True, repeat:bool=True)->None: say(string)
 def termwarn(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'warning: {string}')
 def termerror(string:str='', newline:bool=True, repeat:bool=True)->None: say(f'error: {string}')
