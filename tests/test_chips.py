@@ -122,6 +122,18 @@ def test_every_row_has_sources_and_finds_itself():
         assert row['source_flops'] and (row['source_mem'] or not row['memory_gb'])
         assert chip(row['gpu'], float(row['memory_gb']) if row['memory_gb'] else None).name == row['gpu']
 
+def test_what_is_expected_of_every_row():
+    "A measured figure is below the datasheet and names its source; any other is a share of the datasheet, and says so."
+    rows = {row['gpu']: chip(row['gpu'], float(row['memory_gb']) if row['memory_gb'] else None) for row in read_table('gpus')}
+    measured = {(row['gpu'], row['dtype']) for row in read_table('practice')}
+    assert {gpu for gpu, _ in measured} <= set(rows)
+    for gpu, found in rows.items():
+        for dtype, top in found.tflops.items():
+            e = expected(found, dtype)
+            assert e.measured == ((gpu, dtype) in measured) and 0 < e.tflops < top and e.share == pytest.approx(e.tflops/top)
+            assert e.source.startswith('assumed: 75 % of the datasheet') == (not e.measured)
+        assert expected(found, 'float64') is None
+
 def test_doubtful_rows_say_so():
     for o in 'RTX 2080 Ti|RTX 5080|RTX 5090|A10G|V100 SXM2|Apple M4'.split('|'): assert chip(o).doubts and 'UNVERIFIED' in repr(chip(o))
     assert not chip('NVIDIA L4').doubts

@@ -1,5 +1,6 @@
 "The program `mlkit`: quick to start, documented as a whole, honest exit statuses, one line for a mistake."
-import inspect, json, os, subprocess, sys
+import inspect, json, os, re, subprocess, sys, threading
+from contextlib import suppress
 
 import pytest
 from conftest import ROOT, clean_env, until
@@ -186,3 +187,70 @@ def test_a_closed_pipe_is_no_error(store):
 
 def test_debug_shows_where_a_mistake_came_from(mlkit_):
     assert 'Traceback' in mlkit_('show', 'nobody', MLKIT_DEBUG='1').stderr
+
+# --- odd arguments
+
+@pytest.mark.parametrize('args', [['runs', '-n', '-1'], ['console', 'latest', '-n', '-3'], ['tail', 'latest', '-n', '-1']], ids=str)
+def test_a_negative_number_of_rows_is_a_mistake(mlkit_, args):
+    make(1)
+    r = mlkit_(*args)
+    assert (r.returncode, r.stdout) == (1, '') and 'is no number of rows' in r.stderr and r.stderr.count('\n') == 1
+
+@pytest.mark.parametrize('command', ['projects', 'runs', 'gc'])
+def test_a_file_is_no_store(mlkit_, tmp_path, command):
+    (tmp_path/'file').touch()
+    r = mlkit_(command, '--store', tmp_path/'file')
+    assert (r.returncode, r.stdout) == (1, '') and 'is a file; a store is a folder' in r.stderr
+
+def test_a_picture_through_a_pipe(store, tmp_path):
+    "`-o -` writes a PNG and nothing else; no file of that name appears."
+    make(2)
+    call = [sys.executable, '-c', 'import sys; from mlkit.cli.main import main; sys.exit(main())', 'plot', 'digits', 'acc', '-o', '-']
+    r = subprocess.run(call, cwd=tmp_path, env=clean_env(MLKIT_STORE=store), capture_output=True)
+    assert r.returncode == 0 and r.stdout.startswith(b'\x89PNG') and not list(tmp_path.glob('-*'))
+
+def test_the_last_lines(mlkit_):
+    "Whole lines, the last with its newline; none for 0, and all when there are fewer."
+    r, = make(1)
+    (r.path/'console.log').write_text('a\x0cb\nc\n\nd\n')
+    assert [mlkit_('console', 'latest', '-n', n).stdout for n in (0, 1, 2, 9)] == ['', 'd\n', '\nd\n', 'a·b\nc\n\nd\n']
+    (r.path/'console.log').write_text('torn')
+    assert mlkit_('console', 'latest').stdout == 'torn\n'
+
+@pytest.mark.skipif(os.name != 'posix', reason='a POSIX terminal')
+@pytest.mark.parametrize('terminal', [False, True])
+def test_following_a_progress_bar(script, store, tmp_path, terminal):
+    "A bar that is redrawn in console.log is redrawn in a terminal; behind a pipe no state of it is cut or glued to another."
+    import pty
+    bar = script.start("""
+        import mlkit, time, sys, os
+        run = mlkit.init('digits', 'bar')
+        print('start', flush=True)
+        i = 0
+        while not os.path.exists('stop'):
+            i += 1
+            print(f'\\rbatch {i:9}', end='', flush=True)
+            time.sleep(.1)
+        print('\\nthe end', flush=True)
+        run.finish()""", MLKIT_CONSOLE='1')
+    until(lambda: records() and 'batch' in records()[0].console())
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    call = [sys.executable, '-c', 'import sys; from mlkit.cli.main import main; sys.exit(main())', 'console', 'bar', '--follow']
+    env = clean_env(MLKIT_STORE=store, TERM='xterm', COLUMNS=80)
+    p = subprocess.Popen(call, env=env, stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    got, first = b'', records()[0].console()
+    until(lambda: records()[0].console() != first)
+    until(lambda: records()[0].console() != first)
+    threading.Timer(3, (tmp_path/'stop').touch).start()
+    with suppress(OSError):                                                # a terminal ends with an error
+        while part := os.read(ours, 65536): got += part
+    assert p.wait(60) == 0 and script.wait(bar).rc == 0, p.stderr.read()
+    text = got.decode().replace('\r\n', '\n')
+    shown = text
+    while m := re.search(r'\x1b\[(\d+)A\x1b\[J', shown):                    # what a terminal makes of it: so many lines up, and clear
+        shown = ''.join(shown[:m.start()].splitlines(keepends=True)[:-int(m[1])]) + shown[m.end():]
+    lines = shown.splitlines()
+    assert lines[0] == 'start' and lines[-1] == 'the end' and shown.count('start') == shown.count('the end') == 1
+    assert all(re.fullmatch(r'batch +\d+', o) for o in lines[1:-1]) and len(lines) >= 3
+    if terminal: assert len(lines) == 3 and '\x1b[1A' in text

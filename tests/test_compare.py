@@ -274,3 +274,55 @@ def test_code_of_an_installed_program_is_that_of_the_working_directory(repo, tmp
     env = {**os.environ, 'MLKIT_STORE': str(tmp_path/'s'), 'PYTHONPATH': str(ROOT)}
     subprocess.run(call, cwd=repo, check=True, capture_output=True, env=env)
     assert mlkit.runs('code', store=tmp_path/'s').latest().meta['code']['root'] == str(repo)
+
+def test_code_of_a_project_below_the_interpreter_s_folder_is_yours(monkeypatch):
+    "As with /usr/bin/python and /usr/src/app in a container."
+    from mlkit.track import capture
+    monkeypatch.setattr('sys.prefix', '/usr')
+    monkeypatch.setattr('sys.base_prefix', '/usr')
+    assert not capture._installed('/usr/src/app/train.py') and capture._installed('/usr/lib/python3/dist-packages/x/__main__.py')
+
+def test_a_new_file_that_was_committed_later_has_not_changed(repo, tmp_path):
+    "Without git's knowledge or with it, the file is the same."
+    (repo/'new.py').write_text('x = 1\n')
+    a = executed(repo, tmp_path/'s')
+    committed(repo, 'layers = 2\nwidth = 10\n', 'second')
+    b = executed(repo, tmp_path/'s')
+    assert a.meta['code']['commit'] != b.meta['code']['commit'] and diff(a, b).code == ''
+
+def test_diff_of_clean_commits_without_the_repository_names_them(repo, tmp_path):
+    a = executed(repo, tmp_path/'s')
+    committed(repo, 'layers = 3\nwidth = 10\n', 'second')
+    b = executed(repo, tmp_path/'s')
+    shutil.rmtree(repo)
+    one, two = (r.meta['code']['commit'][:10] for r in (a, b))
+    assert f'the commits {one} and {two} are not compared' in diff(a, b).code
+
+def test_a_commit_from_a_file_is_no_option_of_git(repo, tmp_path):
+    "A hostile run.json can't make git write a file."
+    a, b = (executed(repo, tmp_path/'s') for _ in range(2))
+    meta = json.loads((a.path/'run.json').read_text())
+    meta['code']['commit'] = f'--index-output={tmp_path}/evil'
+    (a.path/'run.json').write_text(json.dumps(meta))
+    assert 'not compared' in diff(a, b).code and not (tmp_path/'evil').exists()
+
+def test_code_in_a_diff_stays_text(store):
+    a, b = run_with([1.]), run_with([2.])
+    (a.path/'code').mkdir()
+    (a.path/'code'/'a.py').write_text('print("<script>alert(1)</script>")')
+    (b.path/'code').mkdir()
+    (b.path/'code'/'b.py').write_text('')
+    assert '&lt;script&gt;' in diff(a, b)._repr_html_() and '<script>' not in diff(a, b)._repr_html_()
+
+def test_a_chart_reads_each_history_once(store, monkeypatch):
+    from mlkit.track import history
+    for _ in range(3):
+        with mlkit.init('p') as run:
+            for i in range(5): run.log(v=i, epoch=i)
+    seen, read = [], history._file_part
+    def counted(path, *args):
+        seen.append(path)
+        return read(path, *args)
+    monkeypatch.setattr(history, '_file_part', counted)
+    mlkit.runs('p').plot('v', x='epoch')
+    assert len(seen) == len(set(seen)) == 3

@@ -166,6 +166,13 @@ def test_a_run_without_gpu_is_unpriced_and_said_to_be(make):
     assert bill.by() == {'p': None} and bill.df['usd'].isna().all()
     assert cost(cpu_rate=.2)[0].usd == pytest.approx(1.) and cost(rate=9.)[0].usd is None
 
+def test_the_rate_of_a_machine_without_gpu_on_the_command_line(make, capsys):
+    from mlkit.cli.main import main
+    make('cpu', 0, 5, ())
+    assert main(['cost']) == 0 and '--cpu-rate' in capsys.readouterr().out
+    assert main(['cost', '--cpu-rate', '.2', '--json']) == 0
+    assert [o['usd'] for o in json.loads(capsys.readouterr().out)] == [1.]
+
 def test_totals(make):
     for i, group in enumerate(('a', 'a', 'b')): make(f'r{i}', 0, 1 + i, [A100]*2, group=group)
     make('other', 0, 1, project='q')
@@ -213,6 +220,15 @@ def test_the_window(make):
     make('new', now - 86400*2, 24)
     assert utilisation(now=now, days=10).used == pytest.approx(.1) and utilisation(now=now, days=1).used == 0
     with pytest.raises(ValueError, match='days=0'): utilisation(days=0)
+
+def test_a_pause_costs_nothing(make):
+    "The hours between an interrupt and a resume are neither in the price nor in the use."
+    run = make('night', time.time() - 86400, 20)
+    meta = json.loads((run.path/'run.json').read_text())
+    resumes = [dict(session=1, step=None, paused=meta['started'] + 2*3600, time=meta['ended'] - 3600)]
+    (run.path/'run.json').write_text(json.dumps({**meta, 'resumes': resumes}))
+    assert cost(mlkit.runs(), rate=2.).usd == pytest.approx(6)
+    assert sum(utilisation(host='box').tracked.values()) == pytest.approx(3)
 
 def test_a_lease_says_which_gpus(make):
     now = time.time()

@@ -240,6 +240,9 @@ def test_without_names():
     text = r.json()
     assert not any(o in text for o in ('node7', '10.1.2.3', '8f1c2d', '/home/ada')) and '9.10.2.21' in text
     assert 'node7' in r.json(strip_pii=False)
+    for short in ('vm', 'x'):
+        found = json.loads(Report([ok('vm.swappiness = 1', name='x')], dict(machine=dict(host=short)), short).json())
+        assert (found['host'], found['facts']['machine']['host'], found['results'][0]['value']) == ('HOST', 'HOST', 'vm.swappiness = 1')
 
 def test_fix_runs_what_it_printed(capfd, tmp_path):
     "Nothing without dry_run=False; then exactly the commands that were printed, and none that has a blank to fill in."

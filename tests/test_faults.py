@@ -65,7 +65,22 @@ def test_the_disk_fills_up_while_logging(small_disk, store, monkeypatch, leave, 
     assert r.history(['a'])['a'].tolist()[:good] == [float(i) for i in range(good)]
     assert r.meta['dropped'] == run.dropped > 0 and r.config == dict(late=1)
     assert [e['value'] for e in r.events('value')][-1] == 'text'
+    n = f'{run.dropped:,}'
+    assert f'finished ({n} values dropped)' in repr(r) and f'{n} values dropped' in repr(run) and f'{n} values dropped' in r._repr_html_()
+    assert f'finished, {n} dropped' in repr(mlkit.runs('p', disk/'store')) and len(mlkit.runs('p', disk/'store').where('dropped > 0')) == 1
+    with mlkit.init('p', resume=run.id, store=disk/'store') as again: again.log(a=1.)
+    assert only(store=disk/'store').dropped == run.dropped, 'a later session does not hide what the earlier one lost'
     for p in segments(run): assert (np.load(p)['_time'] > 0).all()
+
+def test_what_a_killed_run_dropped_is_known(script, store):
+    "The count is written down as soon as the disk has room again, not only at the end."
+    script("""
+        import mlkit, os
+        run = mlkit.init('p')
+        for i in range(3): run.log(loss=.5, odd=object())
+        run._sync()
+        os._exit(9)""")
+    assert only().status == 'crashed' and only().dropped == 3 and '3 values dropped' in repr(only())
 
 def recover(run):
     "Log until a row is accepted again."

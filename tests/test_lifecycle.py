@@ -1,5 +1,5 @@
 "How a run begins and ends: every way out of a script, a `with` block or a notebook leaves the truth behind."
-import argparse, dataclasses, json, signal
+import argparse, dataclasses, json, re, signal, time
 from pathlib import Path
 
 import pytest
@@ -328,6 +328,33 @@ def test_resume_after_a_crash(script):
     script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=5)", ok=True)
     assert only().status == 'finished' and only().history()['_step'].tolist() == list(range(6))
 
+def test_the_time_between_two_sessions_does_not_count(script):
+    "Killed, then interrupted, then resumed a day later each: the duration is the time that somebody computed."
+    script("import mlkit, os\nrun = mlkit.init('p', id='r')\nrun.log(a=1)\nos._exit(1)")
+    crashed = only().ended
+    script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=2)\nrun.finish('interrupted')", ok=True)
+    assert only().meta['resumes'][0]['paused'] == crashed
+    r = only()
+    (first, second), waited = r.sessions, r.meta['resumes'][0]['time'] - crashed
+    assert waited > 0 and r.duration == pytest.approx(r.ended - r.started - waited) and first[1] == crashed and second[1] == r.ended
+    ended = r.ended
+    with mlkit.init('p', id='r', resume='must') as run: run.log(a=3)
+    assert len(only().sessions) == 3 and only().meta['resumes'][1]['paused'] == ended
+    day = {**only().meta, 'ended': only().ended + 86400}
+    day['resumes'] = [day['resumes'][0], {**day['resumes'][1], 'time': day['resumes'][1]['time'] + 86400}]
+    before = only().duration
+    (run.path/'run.json').write_text(json.dumps(day))
+    assert only().duration == pytest.approx(before, abs=1e-3) and 'in 3 sessions' in repr(only()._repr_html_())
+
+def test_sessions_of_a_foreign_run(store):
+    "A run.json that says nothing of the pauses counts them in; odd values are passed over."
+    with mlkit.init('p') as run: run.log(a=1)
+    meta = only().meta
+    odd = [dict(session=1, time=120), dict(session=2, time='late'),
+        dict(session=3, time=150, paused='x'), dict(session=4, time=190, paused=170)]
+    (run.path/'run.json').write_text(json.dumps({**meta, 'started': 100, 'ended': 200, 'resumes': odd}))
+    assert only().sessions == [(100, 120), (120, 150), (150, 170), (190, 200)] and only().duration == 80
+
 def test_resume_of_a_failed_run(store):
     "A resumed run that ends well is not 'finished with an error'."
     with pytest.raises(ZeroDivisionError), mlkit.init('p') as run: raise ZeroDivisionError
@@ -343,10 +370,39 @@ def test_resume_of_a_living_run(script):
         time.sleep(60)
         ''')
     p.stdout.readline()
-    r = script("import mlkit\nrun = mlkit.init('p', id='r', resume='must')\nrun.log(a=2.)")
-    assert r.rc == 0 or ('Error' in r.err and 'r' in r.err)
-    assert p.poll() is None and only().status == 'running' and 1. in only().metric('a').value
+    for how in ('must', 'allow'):
+        r = script(f"import mlkit\nrun = mlkit.init('p', id='r', resume={how!r})\nrun.log(a=2.)")
+        assert r.rc == 1 and f'Run r is still written by process {p.pid}' in r.err and 'mlkit.log without init' in r.err, r.err
+    env, = re.findall('(MLKIT_PARENT_RUN)=([^;]+);', r.err)
+    r = script("import mlkit\nmlkit.log(a=3.)", **dict([env]))
+    assert r.rc == 0, r.err
+    assert p.poll() is None and only().status == 'running' and only().metric('a').value.tolist() == [1., 3.]
     p.kill()
+
+def test_two_processes_begin_one_run_at_once(script):
+    "With `resume='allow'` one owns the run, and the others go on with it when it has ended, or are told how to join; no row is lost."
+    code = """
+        import mlkit, os, sys, time
+        while not os.path.exists('go'): pass
+        try: run = mlkit.init('p', id='r', resume='allow', code=False, console=False, system=False, packages=False)
+        except RuntimeError as e:
+            assert 'is still written by process' in str(e) and 'MLKIT_PARENT_RUN=' in str(e), e
+            sys.exit(0)
+        run.log(a=int(sys.argv[1]))
+        run.finish()
+        print('mine')"""
+    procs = [script.start(code, i) for i in range(4)]
+    time.sleep(1)
+    (script.folder/'go').touch()
+    ended = [script.wait(p) for p in procs]
+    assert all(o.rc == 0 for o in ended), ended
+    mine = [i for i, o in enumerate(ended) if 'mine' in o.out]
+    assert mine and sorted(only().history()['a']) == mine and only().status == 'finished' and len(only().sessions) == len(mine)
+
+def test_a_folder_without_a_run(store):
+    "A process that died between making the folder and writing run.json leaves the id taken; the message says so, soon."
+    (store/'p'/'r').mkdir(parents=True)
+    with pytest.raises(ValueError, match="'r' exists"): mlkit.init('p', id='r', resume='allow')
 
 # --- init
 
@@ -491,6 +547,16 @@ def test_an_exception_ends_the_outer_run_too(script):
     "All the runs that a script has open have failed with it."
     script("import mlkit\nfor i in range(2): mlkit.init('p', reinit='create_new')\nraise ValueError('bad')")
     assert [(r.status, r.meta['error']['type']) for r in mlkit.runs('p')] == [('failed', 'ValueError')]*2
+
+def test_the_end_of_the_run_before_is_said(store, capfd):
+    "A second `init` names both runs, and how to keep the first; nothing is said where it was asked for."
+    mlkit.init('p', name='a')
+    mlkit.init('p', name='b')
+    said = [line for line in capfd.readouterr().err.splitlines() if 'begins' in line]
+    assert len(said) == 1 and said[0].startswith('mlkit: a is finished, since b begins; reinit=')
+    mlkit.init('p', name='c', reinit='create_new')
+    assert 'begins' not in capfd.readouterr().err
+    while mlkit.current(): mlkit.finish()
 
 def test_resume_latest(store):
     "The newest run of the project goes on, however it ended; without one the error says so."

@@ -15,7 +15,7 @@ CARDS = [dict(index=i, uuid=f'GPU-{i:04}', name='NVIDIA H100', memory_gb=80., us
 @pytest.fixture(autouse=True)
 def host(tmp_path, monkeypatch):
     "A host with four made-up GPUs and a folder for locks of its own."
-    for o in ('SLURM_JOB_ID', 'KUBERNETES_SERVICE_HOST', 'CUDA_VISIBLE_DEVICES', 'MLKIT_LEASE',
+    for o in ('SLURM_JOB_ID', 'KUBERNETES_SERVICE_HOST', 'CUDA_VISIBLE_DEVICES', 'MLKIT_LEASE', 'MLKIT_LEASE_RUNS',
         'OMP_NUM_THREADS'): monkeypatch.delenv(o, raising=False)
     (tmp_path/'box.json').write_text(json.dumps(dict(devices=CARDS)))
     monkeypatch.setenv('MLKIT_DEVICES', str(tmp_path/'box.json'))
@@ -360,8 +360,29 @@ def test_no_lock_where_an_engine_assigns(host, monkeypatch, capsys):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,3')
     with lock(1) as gpus: assert [d.index for d in gpus] == [2, 3] and not Board().notes('held')
     assert 'SLURM job 17 has assigned GPU 2, GPU 3: no lock is taken' in capsys.readouterr().err
+    with lock(cpus=1): assert not Board().notes('held')
+    assert 'SLURM job 17 has assigned the CPUs: no lock is taken' in capsys.readouterr().err
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '2,3'
-    with pytest.raises(ValueError, match='has assigned 2; ask it for more'): lock(3)
+    with pytest.raises(ValueError, match='has assigned 2 GPUs; ask it for more'): lock(3)
+
+def test_cpu_slots_in_a_plain_container(host, monkeypatch, capsys):
+    "Docker deals out GPUs and leaves the CPUs to the programs: those are locked, whatever else is asked for."
+    import importlib
+    module = importlib.import_module('mlkit.compute.lock')
+    from mlkit.core.hardware import cpu
+    monkeypatch.setattr(module, 'engine', lambda: 'Docker')
+    cores = int(cpu()['cores'])
+    with lock(cpus=cores) as none:
+        note, = Board().notes('held')
+        assert none == [] and note.body['cpus'] == cores and not capsys.readouterr().err
+        with pytest.raises(LockTimeout, match='CPU slot'): lock(cpus=1, wait=False, env=False)
+    with lock(4, cpus=1) as gpus:
+        assert [d.index for d in gpus] == [0, 1, 2, 3] and Board().notes('held')[0].body['cpus'] == 1
+        assert 'Docker has assigned GPU 0, GPU 1, GPU 2, GPU 3: no lock is taken on GPUs' in capsys.readouterr().err
+        with lock(1, cpus=1) as inner: assert inner[0].index == 0
+    with lock(1): assert not Board().notes('held')
+    monkeypatch.setattr(module, 'engine', lambda: 'Kubernetes')
+    with lock(cpus=1): assert not Board().notes('held')
 
 def test_only_what_the_process_may_see_is_leased(host, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
@@ -525,6 +546,38 @@ def test_runs_are_noted(host, monkeypatch):
     assert set(seen) == {(None,), (first.id,), (second.id,)}
     total = ledger().rows[-1]['until'] - ledger().rows[0]['since']
     assert sum(seen.values()) == pytest.approx(2*total)
+
+CHILD = """
+import mlkit, os, sys, time
+for i in range(2):
+    with mlkit.init('locked', f'run{i}', console=False, code=False, packages=False, system=False, hardware=True) as run:
+        print(run.id, flush=True)
+        while not os.path.exists(f'{sys.argv[1]}/go{i}'): time.sleep(.01)
+"""
+
+@pytest.mark.parametrize('shot', [False, True])
+def test_the_runs_of_a_command_are_noted(host, monkeypatch, shot):
+    "A lease that `mlkit lock` made for a program knows its runs while they go on, and so does the ledger, even if all are shot."
+    import mlkit
+    from mlkit.compute.cost import cost
+    from mlkit.compute.occupancy import gpus, ledger
+    monkeypatch.setenv('MLKIT_STORE', str(host/'store'))
+    monkeypatch.delenv('MLKIT_PARENT_RUN', raising=False)
+    p = subprocess.Popen(lock_command(sys.executable, '-c', CHILD, host), stdout=subprocess.PIPE, text=True)
+    first = p.stdout.readline().strip()
+    wait_for(lambda: Board().notes('held')[0].body.get('run') == first)
+    assert first in repr(gpus().json())
+    (host/'go0').touch()
+    second = p.stdout.readline().strip()
+    if shot: p.kill()
+    (host/'go1').touch()
+    p.wait()
+    with alone(Board()): settle(Board())
+    assert {k for (k,) in ledger().by('run')} >= {first, second} and {k for (k,) in ledger().by('run')} <= {first, second, None}
+    assert [o['how'] for o in entries(Board())] == ['died' if shot else 'released'] and 'heard' not in entries(Board())[0]
+    assert not list((host/'locks').rglob('runs-*'))
+    if shot: return
+    assert {o.run.id: (o.counted, o.gpus) for o in cost(mlkit.runs('locked'), rate=1.)} == dict.fromkeys((first, second), ('lease', 1))
 
 def test_who_dies_between_the_line_and_the_note_is_counted_once(host):
     from mlkit.compute.accounts import as_entry, enter

@@ -125,6 +125,16 @@ def test_any_times_make_a_speed(times, amount):
     else: assert found.best >= found.median*(1 - 1e-12) and found.times == sum(t > 0 for t in times)
     assert repr(found)
 
+def test_no_verdict_of_failure_on_an_assumption():
+    "Half of what was measured is a failure; half of what is assumed is a warning, and looks different in the table."
+    from mlkit.compute.chips import chip
+    from mlkit.compute.roofline import Measured, _judged
+    for name, gb, verdict, mark in (('NVIDIA H100 80GB HBM3', 80, 'fail', '794'), ('NVIDIA L4', 24, 'warn', '~')):
+        found = chip(name, gb)
+        s = _judged(Speed('matmul bfloat16', .3*found.tflops['bfloat16'], .3*found.tflops['bfloat16'], 'TFLOP/s'), found)
+        text = repr(Measured('cuda:0', name, found, [s]))
+        assert s.verdict == verdict and mark in text and ('assumed' in text) == ('assumed' in repr(s)) == s.assumed == (mark == '~')
+
 @given(st.one_of(st.none(), st.floats(1e-6, 1e6)), st.one_of(st.none(), st.floats(1e-6, 1e6)), st.one_of(st.none(), st.floats(1e-6, 1e6)))
 def test_a_verdict_for_any_figures(best, median, expected):
     s = Speed('x', best, median, 'GB/s', expected=expected)

@@ -1,5 +1,5 @@
 "Filters read hostile text safely, lists are live, references find one run or say why not, nothing leaves the store."
-import io, json, math, os
+import io, json, math, os, time
 from contextlib import suppress
 
 import pytest
@@ -62,6 +62,40 @@ def test_what_is_no_condition_does_not_run(text, monkeypatch):
 def test_hostile_sizes_are_cheap(text):
     "Deep nesting, long text and huge powers are refused or answered at once."
     with suppress(QueryError): parse(text)(lambda name: 1)
+
+SLIPS = {"started > 'monday'": "started > '2026-", "started == 5 and lr == '0.1'": 'lr > 0.1', "lr in ('0.1', '1')": 'lr > 0.1',
+    "'1' in lr": 'lr > 0.1',
+    "opt == 3": "opt == 'adam'", "'adam' > 3 or opt in [1, 2]": "opt == 'adam'",
+    "tags == 'base'": "'base' in tags", "nest == 'yes'": 'nest == True',
+    "0.1 < `val/acc` < 'x'": '`val/acc` > 0.5', "duration > '1h'": 'duration > ', "-1 < name": "name == 'one'"}
+
+@pytest.mark.parametrize('condition', SLIPS)
+def test_a_comparison_that_can_never_hold(store, condition):
+    "The message names the field's kind, and what it proposes can be asked."
+    with mlkit.init('p', 'one', dict(lr=.1, opt='adam', nest=True), tags=['base']) as run: run.log({'val/acc': .5})
+    with pytest.raises(QueryError, match='for example: ') as e: mlkit.runs('p').where(condition)
+    example = str(e.value).partition('for example: ')[2]
+    assert example.startswith(SLIPS[condition]), e.value
+    mlkit.runs('p').where(example)
+
+def test_comparisons_that_fit_some_runs(store):
+    "Mixed kinds, missing values, dates, empty lists and None stay answers."
+    for i, lr in enumerate((.1, 'auto', None)):
+        with mlkit.init('p', f'n{i}', dict(lr=lr), tags=['a'][:i]) as run: run.log(acc=1.)
+    runs = mlkit.runs('p')
+    day = time.strftime('%Y-%m-%d', time.localtime(run.meta['started']))
+    asked = {"lr > 0.01": 1, "lr == 'auto'": 1, "lr == None": 1, "lr in [0.1, 'auto', None]": 2,
+        "'a' in tags": 2, "name in ()": 0, "lr in (None, 7)": 0,
+        f"started >= '{day}'": 3, f"started == '{day[:7]}'": 3,
+        "started > '2999'": 0, "started < '2999-01-01T10:00'": 3, f"'{day}' < started": 3,
+        "started > 5": 3, "started - 10 > 5": 3, "acc == True": 3, "lr == 1": 0}
+    assert {o: len(runs.where(o)) for o in asked} == asked
+
+def test_times_that_no_calendar_has(store):
+    for started in (float('nan'), 1e300, -1e300, True):
+        with mlkit.init('p') as run: pass
+        (run.path/'run.json').write_text(json.dumps(dict(run.meta, started=started)))
+        assert len(mlkit.runs('p').where("started > '2026'")) in (0, 1)
 
 @given(st.lists(st.sampled_from(['name', 'config.lr', 'summary.lr', 'config.opt.lr', 'summary.train/loss',
     'config.loss']), unique=True), st.sampled_from(

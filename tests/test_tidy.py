@@ -297,8 +297,17 @@ def export_of(**history):
 def test_what_is_no_export_is_refused(store, tmp_path, text):
     "Any other JSON is a ValueError that names the file, and leaves nothing behind."
     (tmp_path/'x.json').write_text(text)
-    with pytest.raises(ValueError): mlkit.import_runs(tmp_path/'x.json')
+    with pytest.raises(ValueError, match='x.json is no export of mlkit, or is damaged: '): mlkit.import_runs(tmp_path/'x.json')
     assert records() == [] and not list(store.rglob('.import*'))
+
+@pytest.mark.parametrize('odd', [dict(step=['x']), dict(step=[float('inf')]), dict(rank='x'), dict(cols={'a': ['x']}), dict(time=[[]])])
+def test_a_damaged_run_says_how_many_came_before(store, tmp_path, odd):
+    block = dict(session=0, rank=0, step=[1], time=[1], cols=dict(a=[1]))
+    runs = [dict(meta=dict(id=f'r{i}', project='p'), history=[block | (odd if i == 2 else {})]) for i in range(4)]
+    (tmp_path/'x.json').write_text(json.dumps(dict(mlkit_export=1, runs=runs)))
+    with pytest.raises(ValueError, match='x.json is no export of mlkit, or is damaged: 2 of its 4 runs are imported; '):
+        mlkit.import_runs(tmp_path/'x.json')
+    assert sorted(r.id for r in records()) == ['r0', 'r1'] and not list(store.rglob('.import*'))
 
 @pytest.mark.parametrize('name,files,said', [
     ('a.csv', {'a.csv': 'a,b\n1,2\n'}, 'a.csv needs a.history.csv beside it'),
@@ -343,3 +352,10 @@ def test_nothing_is_ever_unpickled(store, tmp_path):
         for look in (r.history, lambda: mlkit.export_runs(r, tmp_path/'x.json'), mlkit.gc):
             with suppress(ValueError): look()
     assert not (tmp_path/'boom').exists()
+
+def test_restore_of_what_was_not_deleted(store):
+    "An empty trash is said to be empty, another lists what is there."
+    make(name='here')
+    with pytest.raises(LookupError, match=r"No run 'nope' to restore: the trash of .* is empty"): mlkit.restore('nope')
+    mlkit.delete('here')
+    with pytest.raises(LookupError, match=r"No run 'nope' in .*\.trash; the newest are: p/.*\(here"): mlkit.restore('nope')

@@ -72,7 +72,7 @@ def lock(
     hours:float|None=None, # How long you expect to need it; those who wait see it
     purpose:str|None=None, # What it is for, instead of the command
 )->int: # The exit status of the command
-    "Lease GPUs of this host, and run a command that sees only them."
+    "Lease GPUs or CPU slots of this host, and run a command that sees only these GPUs."
     from mlkit.compute.guard import run
     from mlkit.compute.lock import lock
     if not command: raise ValueError('Nothing to run: mlkit lock -n 1 -- python train.py')
@@ -98,6 +98,7 @@ def cost(
     *,
     where:str|None=None, # A condition such as "lr < 0.05 and acc > 0.9"
     rate:float|None=None, # USD for a GPU-hour, instead of the dated prices
+    cpu_rate:float|None=None, # USD for an hour of a machine without a GPU
     spot:bool=False, # Prices of instances that may be taken away
     archived:bool=False, # Archived runs too
     json:bool=False, # JSON instead of a table
@@ -109,7 +110,7 @@ def cost(
     from mlkit.core.values import jsonable
     from mlkit.track.store import runs
     found = runs(project, store, archived)
-    bill = cost(found.where(where) if where else found, rate=rate, spot=spot)
+    bill = cost(found.where(where) if where else found, rate=rate, cpu_rate=cpu_rate, spot=spot)
     print(dump_json(jsonable(bill.df.to_dict('records')), indent=1) if json else bill)
 
 # %% ../../nbs/cli/92_compute.ipynb #c026

@@ -52,7 +52,7 @@ def _leased(rows:Iterable[dict])->dict[str, Held]: # By run
 class RunCost:
     "What one run cost, or why that can't be said."
     run:RunRecord # Which
-    hours:float|None # From its start to its end or until now; None when its run.json doesn't say
+    hours:float|None # In which it ran, until now or its end; None when its run.json doesn't say
     gpus:int # Of the machine, or as many as its lease held
     gpu:str # The name of the GPU; '' without one
     gpu_hours:float|None # Hours times GPUs, or what the ledger counted
@@ -94,7 +94,7 @@ def _why(hours:float|None, gpu:str, rate:Rate|None)->str:
     "Why a run has no amount."
     if hours is None: return 'its times are not known'
     if rate: return ''
-    return f'no price for {show_value(gpu)}: pass rate=' if gpu else 'no GPU recorded: pass cpu_rate='
+    return f'no price for {show_value(gpu)}: pass rate= or --rate' if gpu else 'no GPU recorded: pass cpu_rate= or --cpu-rate'
 
 def _run_cost(r:RunRecord, price:_Pricer, leased:Mapping[str, Held])->RunCost:
     "What the run `r` cost."
@@ -265,12 +265,10 @@ def _tracked(runs:Iterable[RunRecord], leased:Mapping[str, Any], now:float)->dic
     "Intervals of use by GPU, from the runs without a lease; GPUs that only leases have used have none."
     out = dict[str, Spans]()
     for r in runs:
-        start, seconds = r.started, r.duration
-        if start is None or seconds is None: continue
         host = (r.meta.get('host') or {}).get('name') or 'unknown host'
         for i, name in enumerate(_machine(r)):
             spans = out.setdefault(f'{host}, GPU {i}: {name}', [])
-            if r.id not in leased: spans.append((start, min(start + seconds, now)))
+            if r.id not in leased: spans += [(a, min(b, now)) for a, b in r.sessions]
     return out
 
 def _held(rows:Iterable[dict])->dict[str, Spans]:

@@ -328,7 +328,8 @@ def _stripped(o:Any, names:Mapping[str, str])->Any:
     "The plain data `o` without what says whose it is; `names` maps further texts to what stands for them."
     if isinstance(o, Mapping):
         kept = {k: v if k == 'packages' else _stripped(v, names) for k, v in o.items()} # a version may look like an address
-        return kept | {k: None for k in ('uuid', 'user', 'job') if k in kept}
+        kept |= {k: None for k in ('uuid', 'user', 'job') if k in kept}
+        return kept | ({'host': 'HOST'} if kept.get('host') else {})
     if isinstance(o, (list, tuple)): return [_stripped(v, names) for v in o]
     if not isinstance(o, str): return o
     for pattern, sub in _PRIVATE: o = pattern.sub(sub, o)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .accounts import BEAT, as_entry, enter, settle
+from .accounts import BEAT, as_entry, ear, enter, hear, settle
 from .claims import Board, Note, Written, alone, ancestors, named_folder, post
 from .fitting import Request, Room, as_request, asked, check_possible, key, leasable, parts, pick, slots, strangers, turn
 from ..core.devices import Device, Provider, provider as find_provider
@@ -146,10 +146,7 @@ class Lock:
         self._over.set()
         self._thread.join()                     # else it might write into a file that has got the note's descriptor
         atexit.unregister(self.release)
-        _note_run(self._note)                                                          # type: ignore[arg-type]
-        try: enter(self._board, as_entry(self._note, time.time(), 'released'))         # type: ignore[arg-type]
-        except OSError as e: say(f'the ledger of locks could not be written: {e}')
-        finally: self._note.remove()                                                   # type: ignore[union-attr]
+        _close_account(self._board, self._note)                                        # type: ignore[arg-type]
 
     def __enter__(self)->list[Device]: return self.devices
     def __exit__(self, *_)->None: self.release()
@@ -172,6 +169,17 @@ def _note_run(note:Written)->bool: # Whether there was anything new
     return new
 
 # %% ../../nbs/compute/25_lock.ipynb #c034
+def _close_account(board:Board, note:Written)->None:
+    "Write the ledger's line for the lease `note`, and take it down."
+    hear(note.body, note.id, note.folder)
+    _note_run(note)
+    try: enter(board, as_entry(note, time.time(), 'released'))
+    except OSError as e: say(f'the ledger of locks could not be written: {e}')
+    finally:
+        with suppress(OSError): os.unlink(f'runs-{note.id}.jsonl', dir_fd=note.folder)
+        note.remove()
+
+# %% ../../nbs/compute/25_lock.ipynb #c036
 def _live(over:Any, note:Written)->None:
     "Give signs of life for the lease `note` until the event `over`."
     import signal
@@ -179,15 +187,16 @@ def _live(over:Any, note:Written)->None:
     last = time.monotonic()
     while not over.wait(1):
         with suppress(OSError):
-            if not _note_run(note) and time.monotonic() - last < BEAT: continue
+            new = hear(note.body, note.id, note.folder) or _note_run(note)
+            if not new and time.monotonic() - last < BEAT: continue
             note.update()
             last = time.monotonic()
 
-# %% ../../nbs/compute/25_lock.ipynb #c036
+# %% ../../nbs/compute/25_lock.ipynb #c038
 class LockTimeout(TimeoutError):
     "The devices could not be had in time; the message names who holds what."
 
-# %% ../../nbs/compute/25_lock.ipynb #c038
+# %% ../../nbs/compute/25_lock.ipynb #c040
 def describe(
     note:Note, # A lease
     devices:Sequence[Device]=(), # To call devices by their index
@@ -202,7 +211,7 @@ def describe(
     if job := note.body.get('purpose') or note.body.get('command'): text += f", {show_value(job, 40)}"
     return text + (time.strftime(', until %H:%M', time.localtime(until)) if until else '')
 
-# %% ../../nbs/compute/25_lock.ipynb #c040
+# %% ../../nbs/compute/25_lock.ipynb #c042
 def _stranger(d:Device, p:Any)->str:
     return f"GPU {d.index}: process {p.pid} ({show_value(p.name) or '?'}) of {show_value(p.user) or '?'}, without a lock"
 
@@ -211,17 +220,17 @@ def _obstacles(devices:Sequence[Device], held:Sequence[Note])->str:
     said = [describe(o, devices) for o in held] + [_stranger(d, p) for d in devices for p in strangers(d, held)]
     return '; '.join(said)
 
-# %% ../../nbs/compute/25_lock.ipynb #c041
+# %% ../../nbs/compute/25_lock.ipynb #c043
 def _place(n:int)->str:
     "The place `n` as people say it."
     return {1: 'first', 2: 'second', 3: 'third'}.get(n, f'number {n}') + ' in the queue'
 
-# %% ../../nbs/compute/25_lock.ipynb #c044
+# %% ../../nbs/compute/25_lock.ipynb #c046
 def _as_parts(got:Sequence[Device], want:Request)->list[dict[str, Any]]:
     "What a lease says of the devices `got`."
     return [dict(key=key(d), index=d.index, name=d.name, **dict(zip(('share', 'memory_gb'), want.part(d)))) for d in got]
 
-# %% ../../nbs/compute/25_lock.ipynb #c047
+# %% ../../nbs/compute/25_lock.ipynb #c049
 @dataclass
 class _Wait:
     "A program in the queue."
@@ -278,7 +287,7 @@ class _Wait:
             if o: o.remove()
         self.ticket = None
 
-# %% ../../nbs/compute/25_lock.ipynb #c049
+# %% ../../nbs/compute/25_lock.ipynb #c051
 def _granted(w:_Wait, timeout:float|None)->list[Device]:
     "Wait until `w` is served; raises `LockTimeout`."
     end = time.monotonic() + (1e9 if timeout is None else timeout)
@@ -291,7 +300,7 @@ def _granted(w:_Wait, timeout:float|None)->list[Device]:
     within = f' within {show_duration(timeout)}' if timeout else ''
     raise LockTimeout(f"{w.want} not to be had{within}: {'; '.join(filter(None, said)) or 'those before you come first'}")
 
-# %% ../../nbs/compute/25_lock.ipynb #c051
+# %% ../../nbs/compute/25_lock.ipynb #c053
 def _outer(board:Board)->Note|None:
     "The living lease under which this process runs, or None."
     id = os.environ.get('MLKIT_LEASE')
@@ -299,24 +308,29 @@ def _outer(board:Board)->Note|None:
     line = set(ancestors(os.getpid()))
     return next((o for o in board.notes('held') if o.id == id and o.body.get('pid') in line), None)
 
-# %% ../../nbs/compute/25_lock.ipynb #c052
-def _within(outer:Note, want:Request, devices:Sequence[Device])->Lock:
+# %% ../../nbs/compute/25_lock.ipynb #c054
+def _within(outer:Note, want:Request, devices:Sequence[Device], given:list[Device]|None=None)->Lock:
     "The devices of the lease `outer`, if they are what is wanted."
     mine = {p.key: Room(p.share, p.memory_gb) for p in parts(outer)}
     got = pick(want, devices, mine) if want.cpus <= slots(outer) or not want.cpus else None
     if got is None:
         has = describe(outer, devices)
         raise ValueError(f'{want}: this program runs under a lease already ({has}); ask for all at once, in the outer one')
-    return Lock(got, env=_environment(got, want.cpus, outer.id), why='within the lease of its parent')
-
-# %% ../../nbs/compute/25_lock.ipynb #c054
-def _of_engine(who:str, want:Request, devices:Sequence[Device])->Lock:
-    "What the engine `who` has assigned."
-    if len(devices) < want.count: raise ValueError(f'{want}: {who} has assigned {len(devices)}; ask it for more')
-    say(f"{who} has assigned {', '.join(f'GPU {d.index}' for d in devices) or 'no GPU'}: no lock is taken")
-    return Lock(list(devices) if want.count else [], why=f'assigned by {who}')
+    return Lock((given or []) + got, env=_environment(got, want.cpus, outer.id), why='within the lease of its parent')
 
 # %% ../../nbs/compute/25_lock.ipynb #c056
+def _of_engine(who:str, want:Request, devices:Sequence[Device])->Lock:
+    "What the engine `who` has assigned."
+    if len(devices) < want.count: raise ValueError(f'{want}: {who} has assigned {len(devices)} GPUs; ask it for more')
+    what = ', '.join(f'GPU {d.index}' for d in devices) if want.count else 'the CPUs'
+    say(f"{who} has assigned {what}: no lock is taken{' on GPUs'*(want.count > 0 and _deals_no_cpus(who, want))}")
+    return Lock(list(devices) if want.count else [], why=f'assigned by {who}')
+
+def _deals_no_cpus(who:str, want:Request)->bool:
+    "Whether CPU slots are wanted, and the engine `who` leaves them to the programs."
+    return who == 'Docker' and want.cpus > 0
+
+# %% ../../nbs/compute/25_lock.ipynb #c058
 def _movable(want:Request)->Request:
     "`want` for a process that may have started CUDA; `RuntimeError` when it comes too late."
     why = cuda_started() if want.count else ''
@@ -325,7 +339,7 @@ def _movable(want:Request)->Request:
     raise RuntimeError(f'This process uses CUDA already ({why}) and can no longer be moved to another device. '
         'Take the lock before the first use of a GPU; in a notebook, restart the kernel first')
 
-# %% ../../nbs/compute/25_lock.ipynb #c059
+# %% ../../nbs/compute/25_lock.ipynb #c061
 def lock(
     gpus:int|Sequence[int|str]|None=None, # How many (1 by default), or which, by index or UUID
     memory_gb:float|None=None, # GB (2**30 bytes) on each device; without `share`, others may have the rest
@@ -343,16 +357,18 @@ def lock(
     "Lease the freest `gpus` of this host, waiting at most `timeout` seconds in a queue; `LockTimeout` names who holds them."
     want, found = as_request(gpus, memory_gb, share, cpus), provider or find_provider()
     devices = visible(leasable(found))
-    if who := engine() if not folder else '': return _of_engine(who, want, devices)
+    who, given = '' if folder else engine(), list[Device]()
+    if who and not _deals_no_cpus(who, want): return _of_engine(who, want, devices)
+    if who and want.count: given, want = _of_engine(who, want, devices).devices, replace(want, gpus=0)
     board = Board(folder)
-    if env and (outer := _outer(board)): return _within(outer, want, devices)
+    if env and (outer := _outer(board)): return _within(outer, want, devices, given)
     if env: want = _movable(want)
     if 'CUDA_VISIBLE_DEVICES' in os.environ: want = replace(want, among=tuple(map(key, devices)))
     check_possible(want, devices, found.error, cpu()['cores'])
     w = _Wait(want, _body(want, hours, purpose), found, board, inherit)
     try:
         got = _granted(w, timeout if wait else 0)
-        return Lock(got, w.lease, board, _environment(got, want.cpus, w.lease.id), env)    # type: ignore[union-attr]
+        return Lock(given + got, w.lease, board, _environment(got, want.cpus, w.lease.id) | ear(board, w.lease), env)    # type: ignore
     except BaseException:                       # Ctrl-C as well: it leaves no ticket and no lease
         w.leave(lease=True)
         raise

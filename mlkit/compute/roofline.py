@@ -51,7 +51,7 @@ def _judged(s:Speed, c:Chip|None)->Speed:
     if c is None: return s
     if s.name.startswith('matmul '):
         e = expected(c, s.name.removeprefix('matmul '))
-        return replace(s, expected=e.tflops, source=e.source) if e else s
+        return replace(s, expected=e.tflops, source=e.source, assumed=not e.measured) if e else s
     if s.name.startswith('memory ') and c.memory_gb_s:
         return replace(s, expected=_COPY*c.memory_gb_s, source=f'{100*_COPY:.0f} % of the datasheet of {c.name}')
     return s
@@ -113,10 +113,13 @@ def _table(r:Measured)->Table:
     share = [f'{100*s.share:.0f} %' if s.share else '' for s in seen]
     columns = [Column('', [s.name for s in seen]), Column('best', [s.best for s in seen]), Column('usual', [s.median for s in seen]),
         Column('unit', [s.unit for s in seen]), Column('spread', spread, right=True, keep=2)]
-    if any(share): columns += [Column('expected', [s.expected for s in seen], keep=1), Column('of it', share, right=True)]
+    texts = [f"{'~'*s.assumed}{show_value(s.expected)}" if s.expected else '' for s in seen]
+    expected = Column('expected', [s.expected for s in seen], texts, right=True, keep=1)
+    if any(share): columns += [expected, Column('of it', share, right=True)]
     marks = [' '.join(o for o in (s.verdict, s.note) if o) for s in seen]
     columns += [Column('verdict', marks, style=lambda t: _STYLE.get(t.partition(' ')[0], 'dim'))]
-    return Table(columns, 'best of all repetitions; usual is their median; spread is best over usual')
+    tilde = '; ~ is assumed, since no measurement is known'*any(s.assumed for s in seen)
+    return Table(columns, f'best of all repetitions; usual is their median; spread is best over usual{tilde}')
 
 # %% ../../nbs/compute/22_roofline.ipynb #c024
 _LONG = dict(fp32='float32', fp16='float16', bf16='bfloat16', half='float16', float='float32', double='float64', fp64='float64')
@@ -218,8 +221,9 @@ def _plot(r:Roofline, points:Sequence[Point], ax:Any=None)->Chart:
     for i, (kind, top) in enumerate(sorted(r.peaks.items(), key=lambda o: -o[1])):
         ridge, colour = r.ridge(kind), _COLOURS[i % len(_COLOURS)]
         ax.plot([low, ridge, high], [r.roof(low, kind), top, top], color=colour, lw=2, label=f'{kind}: {show_value(top)} TFLOP/s')
-        wanted = r[f'matmul {kind}'].expected
-        if wanted: ax.plot([1e3*wanted/r.bandwidth, high], [wanted]*2, '--', color=colour, lw=1)
+        s = r[f'matmul {kind}']
+        wanted = s.expected
+        if wanted and not s.assumed: ax.plot([1e3*wanted/r.bandwidth, high], [wanted]*2, '--', color=colour, lw=1)
     for p in points: _draw(ax, p)
     ax.set(xscale='log', yscale='log', xlabel='operations per byte', ylabel='TFLOP/s')
     title = f'{show_value(r.name)}, memory {show_value(r.bandwidth)} GB/s'.replace('$', r'\$')

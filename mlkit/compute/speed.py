@@ -35,6 +35,7 @@ class Speed:
     expected:float|None = None # What such a device reaches in practice
     source:str = '' # Who says so
     note:str = '' # What one should know about this figure
+    assumed:bool = False # Nobody has measured what is expected
 
     @property
     def spread(self)->float|None:
@@ -53,15 +54,16 @@ class Speed:
 
     @property
     def verdict(self)->str:
-        "'ok' from 85 % of what is expected, 'warn' from 65 %, 'fail' below; 'noisy', 'n.a.', or '' with nothing to compare with."
+        "'ok' from 85 % of what is expected, 'warn' from 65 % or if that is assumed, else 'fail'; 'noisy', 'n.a.', or '' without it."
         if self.best is None: return 'n.a.'
         if self.noisy: return 'noisy'
-        return '' if self.share is None else 'ok' if self.share >= .85 else 'warn' if self.share >= .65 else 'fail'
+        return '' if self.share is None else 'ok' if self.share >= .85 else 'warn' if self.share >= .65 or self.assumed else 'fail'
 
     def __repr__(self)->str:
         if self.best is None: return f'{self.name}: n.a., {self.note}'
         said = f'{self.name}: {show_value(self.best)} {self.unit} at best, {show_value(self.median)} usually'
-        part = f', {100*self.share:.0f} % of the {show_value(self.expected)} expected' if self.share else ''
+        whose = 'assumed' if self.assumed else 'expected'
+        part = f', {100*self.share:.0f} % of the {show_value(self.expected)} {whose}' if self.share else ''
         return said + part + ' (noisy)'*self.noisy + (f'; {self.note}' if self.note else '')
 
 # %% ../../nbs/compute/20b_speed.ipynb #c012

@@ -202,4 +202,4 @@ def mfu(
     top, reach = datasheet(name, kind, memory), expected(row, kind)
     if not row or not top: return Mfu(done, seconds, None, f'no datasheet of {name!r} for {kind}: give peak=, or use roofline().mfu')
     return Mfu(done, seconds, top*devices, f"{row.name}'s datasheet, {kind}" + f' x {devices}'*(devices > 1),
-        reach.tflops*devices if reach else None)
+        reach.tflops*devices if reach and reach.measured else None)

@@ -23,7 +23,7 @@ from ..core.files import append_line, dump_json, read_lines, write_atomic
 from ..core.hardware import cpu, memory
 from ..core.secrets import mask_argv, mask_text, secret_file
 
-# %% ../../nbs/track/15_capture.ipynb #c008
+# %% ../../nbs/track/15_capture.ipynb #c007
 def _git(root:str|Path, *args:str, seconds:float=5., limit:int=16 << 20)->bytes|None:
     "The output of a git command in `root`, at most `limit` bytes of it; None when it fails or takes too long."
     import subprocess
@@ -43,7 +43,7 @@ def _git(root:str|Path, *args:str, seconds:float=5., limit:int=16 << 20)->bytes|
     watch.cancel()
     return out if p.returncode == 0 or len(out) == limit else None
 
-# %% ../../nbs/track/15_capture.ipynb #c013
+# %% ../../nbs/track/15_capture.ipynb #c012
 def git_state(
     root:str|Path, # The repository's top folder
 )->dict[str, Any]: # `commit`, `branch`, `changed`, `new` (paths, or None when there was no time); {} without git
@@ -59,13 +59,13 @@ def git_state(
     changed = any(r[:2] in ('1 ', '2 ', 'u ') for r in rows)
     return dict(commit=named('branch.oid'), branch=named('branch.head'), changed=changed, new=new)
 
-# %% ../../nbs/track/15_capture.ipynb #c017
+# %% ../../nbs/track/15_capture.ipynb #c016
 def _parts(patch:str)->Iterator[tuple[str, str]]:
     "The patch of each file in `patch`, with the file's path."
     for part in re.split(r'^(?=diff --git )', patch, flags=re.M):
         if m := re.match(r'diff --git "?a/.* "?b/(.*?)"?$', part, re.M): yield m[1], part
 
-# %% ../../nbs/track/15_capture.ipynb #c019
+# %% ../../nbs/track/15_capture.ipynb #c018
 _DIFF = 'diff HEAD --no-color --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/'.split()
 
 def _diff(
@@ -85,12 +85,12 @@ def _diff(
             total -= len(part)
     return ''.join(keep), out
 
-# %% ../../nbs/track/15_capture.ipynb #c023
+# %% ../../nbs/track/15_capture.ipynb #c022
 _SOURCE = re.compile(r"""(\.(py|pyx|pyi|ipynb|ya?ml|toml|json|jsonnet|cfg|ini|gin|conf|sh|bash|slurm|sbatch|sql|r|jl
     |js|ts|c|cc|cpp|cu|cuh|h|hpp|rs|go)|(^|/)(Makefile|Dockerfile|requirements[\w-]*\.(txt|in)))$""", re.I | re.X)
 _FOREIGN = re.compile(r'(^|/)(\.?venv|env|node_modules|site-packages|__pycache__|\.ipynb_checkpoints|\.git|\.mlkit)/')
 
-# %% ../../nbs/track/15_capture.ipynb #c026
+# %% ../../nbs/track/15_capture.ipynb #c025
 def _text(path:Path, limit:int)->tuple[str, str]:
     "The text of a source file and '', or '' and why it can't be kept."
     if path.is_symlink() or not path.is_file(): return '', 'no plain file'
@@ -109,7 +109,7 @@ def _no_outputs(text:str)->str:
         if 'outputs' in c: c['outputs'] = []
     return json.dumps(nb, indent=1, ensure_ascii=False)
 
-# %% ../../nbs/track/15_capture.ipynb #c029
+# %% ../../nbs/track/15_capture.ipynb #c028
 def _copy(
     root:Path, # The project's folder
     paths:list[str], # Files in it
@@ -132,7 +132,7 @@ def _copy(
             total, most = total - len(text), most - 1
     return out
 
-# %% ../../nbs/track/15_capture.ipynb #c032
+# %% ../../nbs/track/15_capture.ipynb #c031
 def _notebook()->str|None:
     "The path of the notebook that this kernel serves, if somebody said so."
     shell = ipython()
@@ -147,7 +147,7 @@ def _entry_point()->str|None: # An absolute path, or None in an interactive sess
     if not path and sys.argv and os.path.isfile(sys.argv[0]): path = sys.argv[0] # a script that has ended has no `__file__`
     return os.path.abspath(path) if path else None
 
-# %% ../../nbs/track/15_capture.ipynb #c035
+# %% ../../nbs/track/15_capture.ipynb #c034
 def _own_modules(root:Path)->list[str]:
     "Paths, relative to `root`, of the imported modules that lie in it."
     files = (getattr(m, '__file__', None) for m in list(sys.modules.values()))
@@ -159,7 +159,7 @@ def _inside(path:str|Path, root:Path|None)->str:
     try: return Path(path).relative_to(root).as_posix() if root else str(path)
     except ValueError: return str(path)
 
-# %% ../../nbs/track/15_capture.ipynb #c038
+# %% ../../nbs/track/15_capture.ipynb #c037
 def _repository(*starts:str|Path|None)->Path|None:
     "The top folder of the git repository around the first of `starts` that lies in one."
     for s in filter(None, starts):
@@ -168,7 +168,7 @@ def _repository(*starts:str|Path|None)->Path|None:
             if (p/'.git').exists(): return p
     return None
 
-# %% ../../nbs/track/15_capture.ipynb #c041
+# %% ../../nbs/track/15_capture.ipynb #c040
 def _entry(path:Path, to:Path, limit:int)->list[dict]:
     "Copy the script `path`; returns why not, if so."
     text, why = _text(Path(os.path.realpath(path)), limit)
@@ -176,7 +176,7 @@ def _entry(path:Path, to:Path, limit:int)->list[dict]:
     (to/path.name).write_text(text, encoding='utf-8')
     return []
 
-# %% ../../nbs/track/15_capture.ipynb #c044
+# %% ../../nbs/track/15_capture.ipynb #c043
 def _short(argv:list[str], most:int=1000)->list[str]:
     "As many words of `argv` as fit `most` characters, and an ellipsis for the others."
     out = []
@@ -186,13 +186,16 @@ def _short(argv:list[str], most:int=1000)->list[str]:
         out.append(a)
     return out
 
-# %% ../../nbs/track/15_capture.ipynb #c047
+# %% ../../nbs/track/15_capture.ipynb #c046
 def _installed(path:str)->bool:
-    "Whether a script belongs to a package or an environment, such as `pytest`, and not to you."
-    real = os.path.realpath(path)
-    inside = path.startswith(f'{sys.prefix}{os.sep}') or real.startswith(f'{sys.base_prefix}{os.sep}')
-    return inside or 'site-packages' in real.split(os.sep)
+    "Whether a script belongs to a package or to Python, such as `pytest`, and not to you."
+    from sysconfig import get_path
+    mine, real = f'{os.name}_user', os.path.realpath(path)
+    homes = get_path('scripts'), get_path('scripts', mine), get_path('stdlib')
+    inside = any(p.startswith(f'{h}{os.sep}') for h in homes for p in (path, real))
+    return inside or bool({'site-packages', 'dist-packages'} & {*real.split(os.sep)})
 
+# %% ../../nbs/track/15_capture.ipynb #c049
 def _code(to:Path, limit:int, start:str|Path|None)->dict[str, Any]:
     "Fill the folder `to`; returns the entry for `run.json`."
     to.mkdir(parents=True, exist_ok=True)
@@ -214,7 +217,7 @@ def _code(to:Path, limit:int, start:str|Path|None)->dict[str, Any]:
     return dict(commit=git.get('commit'), branch=git.get('branch'), dirty=dirty, root=str(root) if git else None,
         entry=entry and _inside(entry, root), argv=_short(mask_argv(sys.argv)), cwd=_inside(cwd, root))
 
-# %% ../../nbs/track/15_capture.ipynb #c049
+# %% ../../nbs/track/15_capture.ipynb #c051
 def _failed(what:str, e:Exception)->dict:
     "Warn, even where warnings are turned into errors."
     text = f'mlkit: the {what} of this run could not be stored: {type(e).__name__}: {e}'
@@ -226,7 +229,7 @@ def _session(code:Path)->Path:
     if not any(p.name != 'cells.jsonl' for p in code.glob('*')): return code
     return code/f'session-{2 + len(list(code.glob("session-*")))}'
 
-# %% ../../nbs/track/15_capture.ipynb #c051
+# %% ../../nbs/track/15_capture.ipynb #c053
 def capture_code(
     run_path:str|Path, # The run's folder
     max_kb:float=1024, # Limit of the diff, and of the copied files together; one file may take a quarter
@@ -236,7 +239,7 @@ def capture_code(
     try: return _code(_session(Path(run_path)/'code'), int(max_kb * 1024), start)
     except Exception as e: return _failed('code', e)
 
-# %% ../../nbs/track/15_capture.ipynb #c057
+# %% ../../nbs/track/15_capture.ipynb #c059
 def _version(path:str)->str:
     "The version in the metadata folder `path`, whose name doesn't tell it, or ''."
     for f in ('METADATA', 'PKG-INFO'):
@@ -246,7 +249,7 @@ def _version(path:str)->str:
         if m := re.search(r'^Version:\s*(\S+)', head, re.M): return m[1]
     return ''
 
-# %% ../../nbs/track/15_capture.ipynb #c060
+# %% ../../nbs/track/15_capture.ipynb #c062
 def packages(
     path:list[str]|None=None, # Folders to look in; `sys.path` by default
 )->dict[str, str]: # Names in PyPI's canonical form, and versions
@@ -262,7 +265,7 @@ def packages(
             if name not in found: found[name] = version or _version(os.path.join(folder, n))
     return dict(sorted(found.items()))
 
-# %% ../../nbs/track/15_capture.ipynb #c063
+# %% ../../nbs/track/15_capture.ipynb #c065
 _ENVIRONMENT = frozenset('''
 CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_LAUNCH_BLOCKING CUBLAS_WORKSPACE_CONFIG NVIDIA_TF32_OVERRIDE
 NVIDIA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF
@@ -275,14 +278,14 @@ SLURM_JOB_NAME SLURM_JOB_PARTITION SLURM_JOB_NODELIST SLURM_NNODES SLURM_NTASKS 
 SLURM_CPUS_PER_TASK SLURM_GPUS_ON_NODE SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_RESTART_COUNT PBS_JOBID LSB_JOBID
 JOB_ID HF_HUB_OFFLINE TRANSFORMERS_OFFLINE HF_DATASETS_OFFLINE CONDA_DEFAULT_ENV LANG LC_ALL TZ CI'''.split())
 
-# %% ../../nbs/track/15_capture.ipynb #c066
+# %% ../../nbs/track/15_capture.ipynb #c068
 def _python()->dict[str, str]:
     "The interpreter, and the kind of environment it belongs to."
     conda = os.path.isdir(os.path.join(sys.prefix, 'conda-meta'))
     return dict(version='.'.join(map(str, sys.version_info[:3])), implementation=sys.implementation.name,
         environment='conda' if conda else 'venv' if sys.prefix != sys.base_prefix else 'system')
 
-# %% ../../nbs/track/15_capture.ipynb #c069
+# %% ../../nbs/track/15_capture.ipynb #c071
 def _found(path:str, pattern:str)->str|None:
     "The first group of `pattern` in the small file `path`, or None."
     try: m = re.search(pattern, Path(path).read_text(encoding='utf-8', errors='replace'), re.M)
@@ -298,7 +301,7 @@ def _platform()->dict[str, Any]:
         nvidia_driver=_found('/proc/driver/nvidia/version', r'Kernel Module\D*\s(\d[\d.]+)'),
         torch_cuda=getattr(getattr(sys.modules.get('torch'), 'version', None), 'cuda', None))
 
-# %% ../../nbs/track/15_capture.ipynb #c072
+# %% ../../nbs/track/15_capture.ipynb #c074
 def capture_env(
     run_path:str|Path, # The run's folder
 )->dict[str, Any]: # `python`, `platform`, `argv`, `env`, `packages`
@@ -310,7 +313,7 @@ def capture_env(
         return found
     except Exception as e: return _failed('environment', e)
 
-# %% ../../nbs/track/15_capture.ipynb #c075
+# %% ../../nbs/track/15_capture.ipynb #c077
 def capture_hardware()->dict[str, Any]: # `cpu`, `cores`, `memory_gb`, `gpus`, for `run.json`
     "The machine in one line; never raises."
     try:
@@ -318,7 +321,7 @@ def capture_hardware()->dict[str, Any]: # `cpu`, `cores`, `memory_gb`, `gpus`, f
         return dict(cpu=c['name'], cores=c['cores'], memory_gb=round(memory()['total_gb'], 1), gpus=gpu_names())
     except Exception as e: return _failed('hardware', e)
 
-# %% ../../nbs/track/15_capture.ipynb #c078
+# %% ../../nbs/track/15_capture.ipynb #c080
 def capture_machine(
     run_path:str|Path, # The run's folder
 )->dict[str, Any]: # `machine`, `host`, `software`, `gpu`
@@ -329,7 +332,7 @@ def capture_machine(
         return found
     except Exception as e: return _failed('machine', e)
 
-# %% ../../nbs/track/15_capture.ipynb #c081
+# %% ../../nbs/track/15_capture.ipynb #c083
 class CellLog:
     "Writes the executed cells to `code/cells.jsonl` of a run: those so far at `start`, then each one until `stop`."
     def __init__(self,

@@ -23,7 +23,7 @@ from ..core.display import COLOURS, Column, Table, ordered, show_number, show_va
 from ..core.files import load_json
 from ..core.query import resolve
 from ..core.values import flatten
-from .history import minmax
+from .history import Metric, minmax
 from .run import metric_rule
 from .record import RunRecord, find_record, flat, read_cells
 
@@ -121,7 +121,7 @@ def band(
     mean = np.where(have > 0, np.nansum(a, 0)/np.maximum(have, 1), np.nan)
     return centres, mean, np.where(np.isinf(low), np.nan, low), np.where(np.isinf(high), np.nan, high)
 
-# %% ../../nbs/track/13_compare.ipynb #c027
+# %% ../../nbs/track/13_compare.ipynb #c025
 PALETTE = '#2b7de0 #e8743b #2e9e5b #b5479b #7a5cc9 #0fa3b1 #c79100 #d64545 #5f6b7a #8bb31d'.split()
 _INK, _FAINT = '#30353d', '#c9ced6'
 
@@ -153,12 +153,12 @@ class Chart:
         what = f"Chart of {self.ax.get_title(loc='left')}, {lines} line{'s'*(lines != 1)}"
         return f"{what}; chart.save('chart.png') writes it"
 
-# %% ../../nbs/track/13_compare.ipynb #c029
+# %% ../../nbs/track/13_compare.ipynb #c027
 def _plain(text:str)->str:
     "A text as matplotlib shows it as it is: `$` would begin a formula, and a leading `_` would hide a label."
     return ' '*text.startswith('_') + show_value(text, 80).replace('$', r'\$')
 
-# %% ../../nbs/track/13_compare.ipynb #c031
+# %% ../../nbs/track/13_compare.ipynb #c029
 def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     "An empty chart in our style, or `ax` brought into it."
     from matplotlib.figure import Figure
@@ -173,14 +173,14 @@ def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     ax.set_axisbelow(True)
     return Chart(fig, ax)
 
-# %% ../../nbs/track/13_compare.ipynb #c032
+# %% ../../nbs/track/13_compare.ipynb #c030
 def _colours(n:int)->list[Any]:
     "`n` colours: distinct ones for a few lines, a gradient for many."
     if n <= len(PALETTE): return PALETTE[:n]
     from matplotlib import colormaps
     return [colormaps['viridis'](.95*i/(n - 1)) for i in range(n)]
 
-# %% ../../nbs/track/13_compare.ipynb #c035
+# %% ../../nbs/track/13_compare.ipynb #c033
 def changing(
     rows:Sequence[dict], # Rows of `flat`
     prefix:str='config.', # Only names that begin so
@@ -200,7 +200,7 @@ def labels(
     def one(row): return ' '.join(setting(row, k) for k in names if row.get(k) is not None)
     return [f'{show_value(row["name"], 24)}  {one(row)}'.rstrip() for row in rows]
 
-# %% ../../nbs/track/13_compare.ipynb #c038
+# %% ../../nbs/track/13_compare.ipynb #c036
 def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)->None:
     "Draw one curve."
     import numpy as np
@@ -213,7 +213,7 @@ def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)-
     _, first = np.unique(np.floor(100*(bad - x[0])/max(x[-1] - x[0], 1e-9)), return_index=True)
     ax.plot(bad[first], 0*first + .02, 'x', color=colour, markersize=5, transform=ax.get_xaxis_transform())
 
-# %% ../../nbs/track/13_compare.ipynb #c039
+# %% ../../nbs/track/13_compare.ipynb #c037
 def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
     "Draw the mean of `curves` and the range around it."
     x, mean, low, high = band(curves)
@@ -221,7 +221,7 @@ def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
     ax.fill_between(x, low, high, color=colour, alpha=.15, linewidth=0)
     ax.plot(x, mean, color=colour, linewidth=1.9, label=_plain(label))
 
-# %% ../../nbs/track/13_compare.ipynb #c042
+# %% ../../nbs/track/13_compare.ipynb #c040
 def _axis(ax:Any, x:str)->None:
     "Label the x axis: times in the unit that fits, large steps as 20k."
     from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
@@ -242,7 +242,22 @@ def _legend(ax:Any, most:int=20)->None:
     at = dict(loc='upper left', bbox_to_anchor=(1.01, 1.02), handlelength=1.4)
     if lines: ax.legend(lines, names, **at, frameon=False, fontsize=8.5, labelcolor=_INK)
 
-# %% ../../nbs/track/13_compare.ipynb #c044
+# %% ../../nbs/track/13_compare.ipynb #c042
+class _Read(RunRecord):
+    "A run as it is now: its history is read once."
+    def __init__(self, r:RunRecord):
+        super().__init__(r._path)
+        self.kept = self._history()
+        self.parts = sorted(self.kept._parts(None), key=lambda p: p.time[0])
+
+    @property
+    def metrics(self)->list[str]: return list(dict.fromkeys(k for p in self.parts for k in p.cols if not k.startswith('sys/')))
+
+    def metric(self, key:str)->Metric:
+        if not any(key in p.cols for p in self.parts): raise self.kept._missing(key)
+        return self.kept._metric(self.parts, key)
+
+# %% ../../nbs/track/13_compare.ipynb #c045
 MOST = 200 # Runs in one chart; more can't be told apart
 
 def plot(
@@ -256,8 +271,8 @@ def plot(
     ax:'Axes|None'=None, # Draw here instead of in a figure of its own
 )->Chart: # Shows itself in a notebook; `.save(path)` writes it
     "Draw `metric` of each of `runs` over `x`; thinned by smallest and largest value, so that no spike disappears."
-    runs = list(runs)[:MOST]
-    names = list(dict.fromkeys(k for r in runs for k in r._history().keys))
+    runs = [_Read(r) for r in list(runs)[:MOST]]
+    names = list(dict.fromkeys(k for r in runs for k in r.metrics))
     metric = resolve(metric, names)
     runs = [r for r in runs if metric in r.metrics]
     said = [rule.get('step_metric') for r in runs if (rule := metric_rule(r.meta.get('metrics', {}), metric))]
@@ -273,18 +288,18 @@ def plot(
     _legend(chart.ax)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c046
-def _over(x:str, runs:list[RunRecord], names:list[str])->tuple[str, list[RunRecord]]:
+# %% ../../nbs/track/13_compare.ipynb #c047
+def _over(x:str, runs:list[_Read], names:list[str])->tuple[str, list[_Read]]:
     "The full name of the metric `x`, and the runs that have it."
     full = resolve(x, names)
     return full, [r for r in runs if full in r.metrics]
 
-def _lines(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float)->None:
+def _lines(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float)->None:
     "A line for each run."
     for r, colour, label in zip(runs, _colours(len(runs)), labels(runs), strict=True):
         _line(ax, *curve(r, metric, x), colour, label, smooth, len(runs) > len(PALETTE))
 
-def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group:str)->None:
+def _groups(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float, group:str)->None:
     "A mean line and a range for each value of `group`, in the order of the values."
     rows, found = [flat(r) for r in runs], {}
     name = resolve(group, dict.fromkeys(k for row in rows for k in row))
@@ -294,7 +309,7 @@ def _groups(ax:Any, runs:list[RunRecord], metric:str, x:str, smooth:float, group
         label = f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})'
         _band(ax, [curve(r, metric, x) for r in rs], colour, label, smooth)
 
-# %% ../../nbs/track/13_compare.ipynb #c056
+# %% ../../nbs/track/13_compare.ipynb #c055
 def _words(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks with their texts
     "Where words stand on a vertical axis."
     words = sorted({show_value(v) for v in values})
@@ -316,7 +331,7 @@ def _scale(values:list)->tuple[list, list]: # Positions from 0 to 1, None for Na
     ticks = [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
     return [place(v) if np.isfinite(v) else None for v in values], ticks
 
-# %% ../../nbs/track/13_compare.ipynb #c059
+# %% ../../nbs/track/13_compare.ipynb #c058
 def parallel(
     runs:Sequence[RunRecord], # What to draw; of more than `MOST` the first
     *names:str, # Settings and metrics, short where it is clear; the last gives the colour
@@ -335,7 +350,7 @@ def parallel(
     _parallel(chart.ax, lines, [ticks for _, ticks in axes], names)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c060
+# %% ../../nbs/track/13_compare.ipynb #c059
 def _eased(y:Sequence[float])->tuple[Any, Any]:
     "A curve through the points `y` that is level at every one of them, so that the eye can follow it."
     import numpy as np
@@ -361,7 +376,7 @@ def _parallel(ax:Any, lines:list[list], ticks:list, names:Sequence[str])->None:
     ax.spines['bottom'].set_visible(False)
     ax.set(xlim=(-.35, len(names) - .7), ylim=(-.06, 1.06))
 
-# %% ../../nbs/track/13_compare.ipynb #c065
+# %% ../../nbs/track/13_compare.ipynb #c064
 def changes(
     a:dict[str, Any], # One side
     b:dict[str, Any], # The other
@@ -369,7 +384,7 @@ def changes(
     "What differs between the flat dicts `a` and `b`."
     return {k: (a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if repr(a.get(k)) != repr(b.get(k))}
 
-# %% ../../nbs/track/13_compare.ipynb #c068
+# %% ../../nbs/track/13_compare.ipynb #c067
 LARGEST = 500_000 # Bytes of a file that diff still reads
 
 def sources(
@@ -388,25 +403,37 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c070
-def _git(root:str, *args:str, **env:str)->bytes|None:
-    "The output of a git command in the folder `root`, or None when it fails."
+# %% ../../nbs/track/13_compare.ipynb #c069
+def _git(root:str, *args:str, text:str='', **env:str)->bytes|None:
+    "The output of a git command in the folder `root` that reads `text`, or None when it fails."
     import os, subprocess
     kept = {k: v for k,v in os.environ.items() if not k.startswith('GIT_')}
     call = ['git', '-c', 'core.fsmonitor=false', '-c', 'core.quotepath=false', '-C', root, *args]
-    try: p = subprocess.run(call, capture_output=True, stdin=subprocess.DEVNULL, timeout=20, env={**kept, **env})
+    try: p = subprocess.run(call, capture_output=True, input=text.encode('utf-8', 'surrogateescape'), timeout=20, env={**kept, **env})
     except (OSError, subprocess.SubprocessError): return None
     return None if p.returncode else p.stdout
 
 def _tree(r:RunRecord, root:str, **env:str)->str|None:
-    "The name of git's tree of the files that the run `r` executed: its commit with its patch."
-    commit, patch = (r.meta.get('code') or {}).get('commit'), r.path/'code'/'diff.patch'
-    if not commit or _git(root, 'read-tree', str(commit), **env) is None: return None
+    "The name of git's tree of the files that the run `r` executed: its commit, its patch, its new files."
+    commit, patch = str((r.meta.get('code') or {}).get('commit')), r.path/'code'/'diff.patch'
+    if not re.fullmatch('[0-9a-f]{40,64}', commit) or _git(root, 'read-tree', commit, **env) is None: return None
     if patch.exists() and _git(root, 'apply', '--cached', '--whitespace=nowarn', str(patch.absolute()), **env) is None: return None
+    if not _add_new(r.path/'code'/'files', root, **env): return None
     found = _git(root, 'write-tree', **env)
     return found.decode().strip() if found else None
 
-# %% ../../nbs/track/13_compare.ipynb #c071
+def _add_new(folder:Path, root:str, **env:str)->bool:
+    "Put the copies of files that git didn't know into git's index, as they are."
+    files = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob('*')) if p.is_file() and not p.is_symlink()]
+    files = [f for f in files if '\n' not in f]
+    if not files: return True
+    paths = '\n'.join(str((folder/f).absolute()) for f in files)
+    names = (_git(root, 'hash-object', '-w', '--no-filters', '--stdin-paths', text=paths, **env) or b'').decode().split()
+    if len(names) != len(files): return False
+    lines = ''.join(f'100644 {name}\t{f}\n' for name, f in zip(names, files, strict=True))
+    return _git(root, 'update-index', '--index-info', text=lines, **env) is not None
+
+# %% ../../nbs/track/13_compare.ipynb #c070
 _DIFF = 'diff', '--no-color', '--no-ext-diff', '--no-textconv'
 
 def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
@@ -426,6 +453,14 @@ def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
         if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
     return None
 
+# %% ../../nbs/track/13_compare.ipynb #c072
+def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
+    "A line on what the diff of code lacks without the repository; `patches` says whether they differ."
+    one, two = ((r.meta.get('code') or {}).get('commit') for r in (a, b))
+    if one == two and not patches: return []
+    what = [f'the commits {str(one)[:10]} and {str(two)[:10]} are not compared'*(one != two), 'the patches are compared'*patches]
+    return [f"# the repository is not here, or lacks the commits: {', '.join(filter(None, what))}"]
+
 # %% ../../nbs/track/13_compare.ipynb #c073
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
@@ -434,11 +469,10 @@ def _code_diff(a:RunRecord, b:RunRecord)->str:
     if not old or not new: return f'# no code was kept of {(b if old else a).name}'
     tracked = _tracked_diff(a, b)
     if tracked: out += tracked.splitlines()
-    elif tracked is None and old.get('diff.patch') != new.get('diff.patch'):
-        out.append('# the repository is not here: the patches are compared')
+    elif tracked is None: out += _why_not(a, b, old.get('diff.patch') != new.get('diff.patch'))
     entries = {str((r.meta.get('code') or {}).get('entry')) for r in (a, b)}
     for name in dict.fromkeys([*old, *new]):
-        if tracked is not None and name == 'diff.patch': continue
+        if tracked is not None and (name == 'diff.patch' or name.startswith('files/')): continue
         if tracked and any(e.endswith(name) and f'/{e}' in tracked for e in entries): continue # the script is in git
         one, two = (o.get(name, '').splitlines() for o in (old, new))
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')

@@ -307,12 +307,12 @@ def _read(path:Path)->list[dict[str, Any]]:
     if path.suffix != '.json' and not _beside(path).is_file():
         if path.stem.endswith('.history'): raise ValueError(f'{path.name} holds histories only; import {path.stem[:-8]}{path.suffix}')
         raise ValueError(f'{path.name} needs {_beside(path).name} beside it; mlkit export writes both')
-    try: return _READERS[path.suffix](path)
-    except (ValueError, KeyError, TypeError, AttributeError) as e: raise _damaged(path, e) from e
+    try: return list(_READERS[path.suffix](path))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as e: raise _damaged(path, e) from e
 
-def _damaged(path:Path, e:Exception)->ValueError:
+def _damaged(path:Path, e:Exception, came:str='')->ValueError:
     why = f'{type(e).__name__} {e}' if not isinstance(e, ValueError) else 'it is no text' if isinstance(e, UnicodeError) else str(e)
-    return ValueError(f'{path.name} is no export of mlkit, or is damaged: {why}')
+    return ValueError(f'{path.name} is no export of mlkit, or is damaged: {came}{why}')
 
 # %% ../../nbs/track/14_export.ipynb #c055
 def import_runs(
@@ -323,5 +323,9 @@ def import_runs(
     "Make runs of the file `path`; `ValueError` when it is no export of ours."
     found = _read(Path(path))
     root = make_store(store_folder(store))
-    try: return [_place(run, root, project) for run in found]
-    except (KeyError, TypeError, AttributeError) as e: raise _damaged(Path(path), e) from e
+    out = []
+    for run in found:
+        try: out.append(_place(run, root, project))
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as e:
+            raise _damaged(Path(path), e, f'{len(out)} of its {len(found)} runs are imported; ' if out else '') from e
+    return out

@@ -190,12 +190,6 @@ class ConsoleLog:
             self.file.show(''.join(s.pending() for s in self.screens.values()))
             self.since = now
 
-    def note(self,
-        text:str, # Whole lines
-    )->None:
-        "Write what nobody has printed, on lines of its own."
-        self.feed('err', '\n'*bool(self.screens['err'].x) + text.rstrip('\n') + '\n')
-
     def close(self)->None:
         "Write what is unfinished and close the file; doing it twice is fine."
         if os.getpid() != self.pid: self._fresh(own=False)
@@ -267,7 +261,12 @@ class _Witness:
     def news(self)->str:
         "The traceback of an error that was recorded since the last time, or ''; an exit is no error."
         was, self.error = self.error, self._last()
-        return str(self.error.get('traceback') or '') if self.error not in ({}, was) and self.error.get('type') != 'SystemExit' else ''
+        return '' if self.error in ({}, was) or self.error.get('type') == 'SystemExit' else str(self.error.get('traceback') or '')
+
+    def tell(self, log:ConsoleLog|None)->None:
+        "Write the `news` to `log`, on lines of their own."
+        with suppress(OSError, ValueError):
+            if log and (text := self.news().rstrip('\n')): log.feed('err', '\n'*bool(log.screens['err'].x) + text + '\n')
 
 # %% ../../nbs/track/17_monitor.ipynb #c044
 class Console:
@@ -292,7 +291,7 @@ class Console:
 
     def _listen(self, *_:Any)->None:
         if (log := self.log) is None: return
-        self._catch_up()
+        self.knows.tell(log)
         for name, stream in (('out', sys.stdout), ('err', sys.stderr)):
             try: tap = _tap(stream)
             except (AttributeError, TypeError, ValueError): continue # None under pythonw, or it takes no attribute
@@ -301,14 +300,9 @@ class Console:
             if feed not in tap.feeds: tap.feeds = [*tap.feeds, feed]
             self.taps[name] = tap, feed
 
-    def _catch_up(self)->None:
-        "Write down the error that came since the last look."
-        with suppress(OSError, ValueError):
-            if self.log and (text := self.knows.news()): self.log.note(text)
-
     def stop(self)->None:
         "End the copy and close the file; doing it twice is fine."
-        self._catch_up()
+        self.knows.tell(self.log)
         if self.shell and self._listen in self.shell.events.callbacks['pre_run_cell']:
             self.shell.events.unregister('pre_run_cell', self._listen)
         for tap, feed in self.taps.values(): tap.drop(feed)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STALE', 'STATUSES', 'SUMMARIES', 'LONG', 'say', 'warn', 'boot_id', 'host_info', 'run_status', 'Config', 'metric_rule',
-           'summarize', 'Summary', 'Worker', 'RunBase', 'Run', 'attach', 'NullRun']
+           'summarize', 'Summary', 'Worker', 'RunBase', 'lack', 'Run', 'attach', 'NullRun']
 
 # %% ../../nbs/track/11_run.ipynb #c002
 """A `Run` writes one folder: `run.json` says what it is, `history/` holds its scalars, `events.jsonl` everything else, and `lock` is held
@@ -319,7 +319,7 @@ class _Folder(RunBase):
     ):
         super().__init__(meta, config)
         self.path, self.session, self.rank, self._held_lock = Path(path), session, rank, lock
-        self.dropped, self._warned, self._error = 0, set(), None
+        self.dropped, self._told, self._warned, self._error = 0, 0, set(), None
         self._hooks = []
         self._convert = dict[type, Any]({float: float})
         self._steps, self._files = count(first_step), count()
@@ -565,10 +565,18 @@ class _Record(_Log):
             if fresh := sorted(set(names) - set(self.meta.get('masked', ()))):
                 self.meta['masked'] = names
                 say(f"looks secret and is stored masked: {', '.join(fresh)}")
-            data = dump_json({**self.meta, 'dropped': self.dropped}, indent=1).encode()
+            dropped = self.dropped
+            data = dump_json({**self.meta, 'dropped': dropped}, indent=1).encode()
             write_atomic(self.path/'run.json', data)
+            self._told = dropped
             room = len(data) + 12288 & -4096                  # enough for a summary of a few hundred metrics
             if room > self._room and reserve(self.path/'run.json.spare', room): self._room = room
+
+    def _sync(self)->None:
+        "Force what was written to the disk, and write down what was dropped since: the run may be killed."
+        super()._sync()
+        if self._held_lock is not None and self.dropped > self._told:
+            with suppress(OSError): self._write_meta()
 
     def _write_last(self)->None:
         "Write run.json for the last time, on a full disk into the spare; raises `OSError` when that can't hold it either."
@@ -731,6 +739,12 @@ class _Files(_View):
 # %% ../../nbs/track/11_run.ipynb #c056
 def _ended(exit_code:int)->str: return 'failed' if exit_code else 'finished'
 
+def lack(
+    dropped:int, # Values
+)->str: # '' for none
+    "How much of a run is not recorded."
+    return f"{dropped:,} value{'s'*(dropped != 1)} dropped" if dropped else ''
+
 class Run(_Files):
     "A live run, which `mlkit.init` makes: `log` to it, change its `config`, read its `history`, `finish` it or use it in a `with` block."
     def background(self,
@@ -773,6 +787,7 @@ class Run(_Files):
         if self._held_lock is not None:
             self._try(lambda: self._end(now))
             self._held_lock.release()
+        if self.dropped: say(f'{self.name} is {self.status}, but {lack(self.dropped)}: the warnings above say why')
         _live.discard(self)
 
     def _end(self, now:float)->None:
@@ -788,7 +803,9 @@ class Run(_Files):
         else: self.finish(self.note_error(e))
 
     def __reduce__(self): return attach, (str(self.path), self.session, self.rank)
-    def __repr__(self)->str: return f'Run {self.name} of {self.project}: {self.status}, {self.rows} rows, id {self.id}'
+    def __repr__(self)->str:
+        parts = f'Run {self.name} of {self.project}: {self.status}', f'{self.rows} rows', lack(self.dropped), f'id {self.id}'
+        return ', '.join(filter(None, parts))
 
 # %% ../../nbs/track/11_run.ipynb #c058
 def _forked()->None:

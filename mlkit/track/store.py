@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..core.display import Column, Table, is_absent, ordered, sort_key
 from ..core.display import show_age, show_duration, show_numbers, show_path, show_value
 from ..core.files import safe_name
-from ..core.query import QueryError, parse, resolve
+from ..core.query import Moment, QueryError, parse, resolve
 from .compare import Chart, changing, goal, parallel, plot
 from .export import export_runs
 from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records, store_folder
@@ -60,6 +60,11 @@ def _metric_column(rows:list[dict], runs:list[RunRecord], name:str, keep:int)->C
 STYLES = dict(running='live', finished='good', interrupted='warn', superseded='dim')
 STYLES |= dict.fromkeys(('failed', 'crashed', 'unreadable'), 'bad')
 
+def _status(r:RunRecord, status:str)->str:
+    "The status of the run `r` as the table shows it: a guess has a question mark, and what was dropped is counted."
+    guess = '?' if status in ('running', 'crashed') and 'guess' in r.status_note else ''
+    return f'{status}{guess}' + (f', {r.dropped:,} dropped' if r.dropped else '')
+
 def _few(title:str, values:list, keep:int)->list[Column]:
     "A column, unless it would be empty."
     return [Column(title, [v or None for v in values], keep=keep)] if any(values) else []
@@ -75,12 +80,11 @@ def runs_table(
     col = {k: [row[k] for row in rows] for k in 'id name project status started duration tags group'.split()}
     rules = {k: v for r in runs for k, v in (r.meta.get('metrics') or {}).items()}
     ages = [None if t is None else now - t for t in col['started']]
-    guess = [f'{s}?' if s in ('running', 'crashed') and 'guess' in r.status_note else s
-        for r, s in zip(runs, col['status'], strict=True)]
+    status = [_status(r, s) for r, s in zip(runs, col['status'], strict=True)]
     out = [Column('name', [show_value(v, 32) for v in col['name']])]
     if len(set(col['name'])) < len(rows): out.append(Column('id', col['id']))
     if len(set(col['project'])) > 1: out.append(Column('project', col['project'], keep=2))
-    out.append(Column('status', col['status'], guess, style=lambda s: STYLES.get(s.rstrip('?'), '')))
+    out.append(Column('status', col['status'], status, style=lambda s: STYLES.get(s.rstrip('?'), 'warn')))
     out.append(Column('age', ages, [show_age(t, now) for t in col['started']], right=True, keep=8))
     out.append(Column('duration', col['duration'], [show_duration(v) for v in col['duration']], right=True, keep=9))
     out += _few('tags', [', '.join(v) for v in col['tags']], 7) + _few('group', col['group'], 3)
@@ -125,6 +129,12 @@ class _Found(Sequence[RunRecord]):
         return [flat(r) for r in self._load()]
 
 # %% ../../nbs/track/16_store.ipynb #c024
+def _value(row:dict, name:str)->Any:
+    "What a condition compares."
+    v = row.get(name)
+    return Moment(v) if name == 'started' and v is not None else v
+
+# %% ../../nbs/track/16_store.ipynb #c027
 def _names(rows:list[dict])->list[str]:
     "All names in `rows`; most rows have the same, so they are compared as a whole first."
     return list(dict.fromkeys(k for keys in dict.fromkeys(tuple(row) for row in rows) for k in keys))
@@ -135,7 +145,8 @@ def _selected(runs:list[RunRecord], text:str)->list[RunRecord]:
     if not rows: return []
     names = _names(rows)
     full = {n: resolve(n, names) for n in query.names}
-    return [r for r, row in zip(runs, rows, strict=True) if query(lambda n, row=row: row.get(full[n]))]
+    query.check(lambda n: (_value(row, full[n]) for row in rows))
+    return [r for r, row in zip(runs, rows, strict=True) if query(lambda n, row=row: _value(row, full[n]))]
 
 def _sorted(runs:list[RunRecord], by:str, ascending:bool)->list[RunRecord]:
     "`runs` in the order of the values of `by`; where it is missing or NaN last."
@@ -144,7 +155,7 @@ def _sorted(runs:list[RunRecord], by:str, ascending:bool)->list[RunRecord]:
     name = resolve(by, _names(rows))
     return [runs[i] for i in ordered([row.get(name) for row in rows], not ascending)]
 
-# %% ../../nbs/track/16_store.ipynb #c027
+# %% ../../nbs/track/16_store.ipynb #c030
 def _try(
     ask:Callable[[list], Any], # A question about runs
     runs:list[RunRecord], # Newest first
@@ -156,14 +167,14 @@ def _try(
         if len(runs) <= most: raise
         ask(runs)
 
-# %% ../../nbs/track/16_store.ipynb #c029
+# %% ../../nbs/track/16_store.ipynb #c032
 def _hashable(v:Any)->Any: return show_value(v) if isinstance(v, (list, dict)) else v
 
 class _Asked(_Found):
     "The questions part of `Runs`: filter, order, groups."
     def where(self,
-        condition:str, # For example `lr < 0.05 and acc > 0.9`, `'base' in tags`, "`val/loss` < 1"
-    )->'Runs': # `QueryError` says what can't be read or found
+        condition:str, # For example `lr < 0.05 and acc > 0.9`, `'base' in tags`, "started > '2026-11-23'", "`val/loss` < 1"
+    )->'Runs': # `QueryError` says what can't be read, found or compared
         "The runs for which `condition` holds; a comparison with a missing value is false."
         _try(lambda runs: _selected(runs, condition), self._load())
         def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
@@ -188,7 +199,7 @@ class _Asked(_Found):
         def part(v): return Runs(lambda: [r for r in self._load() if value(r) == v], self._empty)
         return {v: part(v) for v in sorted(values, key=lambda v: (v is None, sort_key(v)))}
 
-# %% ../../nbs/track/16_store.ipynb #c031
+# %% ../../nbs/track/16_store.ipynb #c034
 class _Answered(_Asked):
     "The part of `Runs` that names one run, or makes a DataFrame of all."
     def best(self,
@@ -219,7 +230,7 @@ class _Answered(_Asked):
         df['started'] = pd.to_datetime(df['started'].astype(float), unit='s', utc=True)
         return df
 
-# %% ../../nbs/track/16_store.ipynb #c033
+# %% ../../nbs/track/16_store.ipynb #c036
 MOST_SHOWN = 50 # Rows of a table that shows itself
 
 class Runs(_Answered):
@@ -260,7 +271,7 @@ class Runs(_Answered):
     def __repr__(self)->str: return self.table().text()
     def _repr_html_(self)->str: return self.table().html()
 
-# %% ../../nbs/track/16_store.ipynb #c035
+# %% ../../nbs/track/16_store.ipynb #c038
 def _why_empty(root:Path, project:str|None)->str:
     "What to do about an empty list."
     there, where = projects(root), show_path(root)
@@ -278,7 +289,7 @@ def runs(
     if project is not None: safe_name(project, 'project')  # a name that can't be one raises here, not at the first look
     return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project))
 
-# %% ../../nbs/track/16_store.ipynb #c056
+# %% ../../nbs/track/16_store.ipynb #c059
 class Store:
     "A folder of projects; `path` is found as `find_store` does by default."
     def __init__(self,

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.config import find_store
-from ..core.display import Column, Table, show_bytes
+from ..core.display import Column, Table, show_bytes, show_path
 from ..core.files import Lock, append_line, dump_json, is_locked, write_atomic
 from .history import try_read
-from .record import EDITS, RunRecord, find_record, records
+from .record import EDITS, RunNotFound, RunRecord, find_record, records
 
 # %% ../../nbs/track/19_tidy.ipynb #c009
 @contextmanager
@@ -133,13 +133,18 @@ def delete(
     return out
 
 # %% ../../nbs/track/19_tidy.ipynb #c031
+def _deleted(ref:Any, root:Path)->RunRecord:
+    "The run in the trash of the store `root` that `ref` means."
+    if not records(None, root/TRASH): raise RunNotFound(f'No run {ref!r} to restore: the trash of {show_path(root)} is empty')
+    return find_record(ref, root/TRASH)
+
 def restore(
     *refs:Any, # Deleted runs: ids or names
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
 )->list[RunRecord]: # The runs, where they were before
     "Bring deleted runs back; `RunNotFound` lists what is in the trash."
     root, out = find_store(store), []
-    for r in [find_record(ref, root/TRASH) for ref in refs]:
+    for r in [_deleted(ref, root) for ref in refs]:
         to = r.path.parents[2]/r.project/r.id
         if to.exists(): raise FileExistsError(f"There is another run {r.project}/{r.id} now: move it away first")
         to.parent.mkdir(exist_ok=True)
