@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mlkit.train.checkpoint import Checkpoint, checkpoints
     from mlkit.train.data import DataLoaders, Loader, TensorLoader
     from mlkit.train.diagnose import FindNaN, LayerStats, SplitOnOOM, Timing
+    from mlkit.train.launch import RankError, launch
     from mlkit.train.learner import BatchError, Learner
     from mlkit.train.loop import Callback, CancelBatch, CancelEpoch, CancelFit, CancelStep, Loop, show_training_loop
     from mlkit.train.report import Metrics, Progress, Track, accuracy
@@ -16,14 +17,15 @@ _HOME = {
     'checkpoint': 'Checkpoint checkpoints',
     'data': 'DataLoaders Loader TensorLoader',
     'diagnose': 'FindNaN LayerStats SplitOnOOM Timing',
+    'launch': 'RankError launch',
     'learner': 'BatchError Learner',
     'loop': 'Callback CancelBatch CancelEpoch CancelFit CancelStep Loop show_training_loop',
     'report': 'Metrics Progress Track accuracy'}
 _LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
-    'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'LayerStats', 'Learner',
-    'Loader', 'Loop',
-    'Metrics', 'Progress', 'Schedule', 'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
+    'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'launch',
+    'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Progress', 'RankError', 'Schedule',
+    'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
     'Track']
 
 def __getattr__(name):
