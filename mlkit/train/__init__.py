@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlkit.train.launch import RankError, launch
     from mlkit.train.learner import BatchError, Learner
     from mlkit.train.loop import Callback, CancelBatch, CancelEpoch, CancelFit, CancelStep, Loop, show_training_loop
+    from mlkit.train.parallel import Parallel
     from mlkit.train.report import Metrics, Progress, Track, accuracy
 
 _HOME = {
@@ -20,11 +21,12 @@ _HOME = {
     'launch': 'RankError launch',
     'learner': 'BatchError Learner',
     'loop': 'Callback CancelBatch CancelEpoch CancelFit CancelStep Loop show_training_loop',
+    'parallel': 'Parallel',
     'report': 'Metrics Progress Track accuracy'}
 _LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
     'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'launch',
-    'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Progress', 'RankError', 'Schedule',
+    'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Parallel', 'Progress', 'RankError', 'Schedule',
     'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
     'Track']
 
