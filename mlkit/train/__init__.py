@@ -1,5 +1,7 @@
 "A training loop of five verbs, callbacks, and checkpoints that resume exactly."
+import sys as _sys
 from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ __all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'Canc
     'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Parallel', 'Progress', 'RankError', 'Schedule',
     'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
     'Track']
+
+class _Package(_ModuleType):
+    "A package in which a function keeps its name although a module is called the same."
+    def __setattr__(self, name, value):
+        if name in _LAZY and isinstance(value, _ModuleType): return     # Python binds a submodule once it is imported
+        super().__setattr__(name, value)
+
+_sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name):
     if name not in _LAZY: raise AttributeError(f"module 'mlkit.train' has no attribute {name!r}")
