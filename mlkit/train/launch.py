@@ -92,9 +92,13 @@ def noted_runs(
 def _failure(e:BaseException, rank:int)->dict[str, Any]:
     "What the caller has to know of an error."
     tb = e.__traceback__
-    while tb is not None and tb.tb_frame.f_code is _run.__code__: tb = tb.tb_next
+    while tb is not None and _hidden(tb.tb_frame): tb = tb.tb_next
     text = ''.join(traceback.format_exception(type(e), e, tb))
     return dict(rank=rank, time=time.time(), kind=type(e).__name__, text=str(e), traceback=text, error=e.with_traceback(None))
+
+def _hidden(frame:Any)->bool:
+    "Whether a frame is of what calls the function."
+    return frame.f_code is _run.__code__ or '__tracebackhide__' in frame.f_locals or frame.f_code.co_filename == '<frozen runpy>'
 
 def _note_failure(e:BaseException, path:Path, rank:int)->None:
     found = _failure(e, rank)

@@ -535,7 +535,9 @@ class InRank:
     def __init__(self, fn:Callable): self.fn, self.__qualname__ = fn, getattr(fn, '__qualname__', type(fn).__name__)
 
     def __call__(self, learn:Any, *args:Any, **kw:Any)->tuple[Any, dict|None]:
-        value, p = self.fn(learn, *args, **kw), learn.parallel
+        __tracebackhide__ = True # noqa: F841
+        value = self.fn(learn, *args, **kw)
+        p = learn.parallel
         weights = learn.model.state_dict() if p is None else p.weights(learn)
         first = os.environ.get('RANK', '0') == '0'
         return value, dict(model=weights, results=learn.results, global_step=learn.global_step) if first else None
