@@ -95,7 +95,9 @@ def load_sharded(
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
     model, opt = get_state_dict(learn.model, learn.opt)
     parts, p = dict[str, Any](model=model, opt=opt), learn.parallel
-    dcp.load(parts, checkpoint_id=path, no_dist=p is None, process_group=None if p is None else p.host) # type: ignore
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'torch.distributed is')        # a single process is as good
+        dcp.load(parts, checkpoint_id=path, no_dist=p is None, process_group=None if p is None else p.host) # type: ignore
     set_state_dict(learn.model, learn.opt, model_state_dict=parts['model'], optim_state_dict=parts['opt'])
 
 def own_rng(

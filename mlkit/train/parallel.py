@@ -12,7 +12,7 @@ state divided among them (`fsdp`). All decisions are taken together, so that no 
 
 # %% ../../nbs/train/44_parallel.ipynb #c004
 import os, sys, threading, warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -216,11 +216,10 @@ def find_blocks(
     return [m for m in reversed(list(model.modules())) if id(m) in found and not isinstance(m, torch.nn.ModuleList)]
 
 # %% ../../nbs/train/44_parallel.ipynb #c025
-def _broadcast(model:Any)->None:
-    "Give all ranks the weights of rank 0."
+def _broadcast(tensors:Iterable[torch.Tensor])->None:
+    "Give all ranks the tensors of rank 0."
     import torch.distributed as dist
-    with torch.no_grad():
-        for t in (*model.parameters(), *model.buffers()): dist.broadcast(t.detach(), 0)
+    for t in tensors: dist.broadcast(t.detach(), 0)
 
 def divide(
     model:Any, # The model, on its device; its parameters become parts
@@ -380,7 +379,7 @@ class _Ready(_Writing):
         learn.train = learn.dls.train = share_out(learn.train, self, self.split)
         if learn.valid is not None: learn.valid = learn.dls.valid = share_out(learn.valid, self, self.split)
         learn.model.to(learn.device)
-        _broadcast(learn.model)
+        _broadcast([*learn.model.parameters(), *learn.model.buffers()])
         if not self.sharded: return
         if isinstance(learn.make_opt, torch.optim.Optimizer) or learn.opt is not None:
             raise ValueError("parallel='fsdp' divides the parameters that the optimizer holds already: give its class, such as AdamW")
@@ -478,6 +477,9 @@ class _Together(Callback):
         "A stop that a callback has set is a wish as well."
         if learn.stop: self._group.ask(learn.stop, learn._signal)
         learn.stop, learn._signal = '', 0
+
+    def before_valid(self, learn:Any)->None: _broadcast(learn.model.buffers())
+    def after_fit(self, learn:Any)->None: _broadcast(learn.model.buffers())
 
     def after_batch(self, learn:Any)->None:
         if self._group._agreed: return
