@@ -32,7 +32,8 @@ def version()->None:
     print(f'mlkit {__version__}')
 
 # %% ../../nbs/cli/99_main.ipynb #c011
-_MODULES = dict(runs='Runs', compute='Machines')         # modules of `mlkit.cli` with a list COMMANDS, and their title in the help
+# Modules of `mlkit.cli` with a list COMMANDS, and their title in the help
+_MODULES = dict(runs='Runs', compute='Machines', train='Training')
 
 def _groups()->dict[str, list[Callable]]:
     "The commands by title."
@@ -66,6 +67,7 @@ def _option(p:Any, help:str)->tuple[list[str], dict[str, Any]]:
 
 def _argument(p:Any, help:str)->dict[str, Any]:
     "What `add_argument` has to know about the argument for the parameter `p`."
+    if p.name == 'script': return dict(nargs='...', help=help)           # and all that comes after it
     if p.kind == p.VAR_POSITIONAL: return dict(nargs='*' if p.name in ('tags', 'only') else '+', help=help)
     return dict(nargs=None if p.default is p.empty else '?', default=p.default, help=help)
 

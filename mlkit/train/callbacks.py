@@ -112,7 +112,8 @@ class Accumulate(Callback):
         last = learn.index + 1 == learn.n_batches
         if self._seen < self.n and not last: raise CancelStep
         grads = [p.grad for group in learn.opt.param_groups for p in group['params'] if p.grad is not None]
-        torch._foreach_mul_(grads, 1/self._total) # type: ignore
+        total = self._total if learn.parallel is None else learn.parallel.mean(self._total)
+        torch._foreach_mul_(grads, 1/total) # type: ignore
         self._seen = self._total = 0
 
     def cleanup_fit(self, learn:Loop)->None: learn.weight = None

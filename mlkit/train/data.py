@@ -42,24 +42,32 @@ class Order:
         if bs < 1: raise ValueError(f'bs={bs}: a batch needs at least one sample')
         self.n, self.bs, self.shuffle, self.seed, self.drop_last = n, bs, shuffle, seed, drop_last
         self.epoch = self.start = self.rank = 0
-        self.world, self.pad = 1, shuffle
+        self.world = 1
 
     def indices(self)->torch.Tensor:
-        "This rank's samples in this epoch's order; with `pad` every rank has equally many, the first ones twice if need be."
-        if self.shuffle:
-            g = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
-            order = torch.randperm(self.n, generator=g)
-        else: order = torch.arange(self.n)
-        if self.pad and (short := -self.n % self.world): order = torch.cat((order, order.repeat(-(-short//max(self.n, 1)))[:short]))
-        return order[self.rank::self.world]
+        "The samples in this epoch's order, of all ranks."
+        if not self.shuffle: return torch.arange(self.n)
+        return torch.randperm(self.n, generator=torch.Generator().manual_seed(_mix(self.seed, self.epoch)))
+
+    def cut(self, order:Any, i:int)->Any:
+        "This rank's part of batch `i` of an order; where there is none for it, its part of the first one stands in."
+        n = self.world*self.bs
+        if self.world == 1: return order[i*n:(i+1)*n]
+        mine = order[i*n:(i+1)*n][self.rank::self.world]
+        return mine if len(mine) else order[:n][self.rank::self.world] if self.rank < self.n else order[:1]
+
+    def share(self, i:int)->float:
+        "How much this rank's mean over batch `i` counts in the mean over the ranks: 1 for a full batch, 0 for a stand-in."
+        n = min(self.n - i*self.world*self.bs, self.world*self.bs)
+        return len(range(self.rank, n, self.world))*self.world/n
 
     def __len__(self)->int:
-        mine = -(-self.n//self.world) if self.pad else len(range(self.rank, self.n, self.world))
-        return mine//self.bs if self.drop_last else -(-mine//self.bs)
+        n = self.world*self.bs
+        return self.n//n if self.drop_last else -(-self.n//n)
 
     def __iter__(self)->Iterator[list[Place]]:
         epoch, order = self.epoch, self.indices().tolist()
-        for i in range(self.start, len(self)): yield [Place(o, epoch) for o in order[i*self.bs:(i+1)*self.bs]]
+        for i in range(self.start, len(self)): yield [Place(o, epoch) for o in self.cut(order, i)]
 
 # %% ../../nbs/train/40a_data.ipynb #c011
 def _mix(*numbers:int)->int:
@@ -72,7 +80,7 @@ def _mix(*numbers:int)->int:
         z ^= z >> 31
     return z & (2**63 - 1)
 
-# %% ../../nbs/train/40a_data.ipynb #c017
+# %% ../../nbs/train/40a_data.ipynb #c018
 class TensorLoader:
     "Batches from tensors of equal length, cut out by index with no worker process."
     def __init__(self,
@@ -98,22 +106,25 @@ class TensorLoader:
         o.epoch = epoch
         whole = not o.shuffle and o.world == 1
         order = None if whole else o.indices().to(self.tensors[0].device)
-        def cut(i:int)->list[torch.Tensor]: return [t[i:i+o.bs] if order is None else t[order[i:i+o.bs]] for t in self.tensors]
-        yield from map(cut, range(start*o.bs, len(o)*o.bs, o.bs))
+        def cut(i:int)->list[torch.Tensor]:
+            take = slice(i*o.bs, (i + 1)*o.bs) if order is None else o.cut(order, i)
+            return [t[take] for t in self.tensors]
+        yield from map(cut, range(start, len(o)))
 
     def __iter__(self)->Iterator[list[torch.Tensor]]: return self.at(self.order.epoch)
 
-# %% ../../nbs/train/40a_data.ipynb #c020
+# %% ../../nbs/train/40a_data.ipynb #c021
 class _Skip:
     "Another batch sampler's batches without the first `start`; what it draws at random depends on seed and epoch."
+    rank, world = 0, 1 # Of several ranks each takes every `world`-th batch
     def __init__(self, inner:Any, seed:int): self.inner, self.seed, self.epoch, self.start = inner, seed, 0, 0
-    def __len__(self)->int: return len(self.inner)
+    def __len__(self)->int: return -(-len(self.inner)//self.world)
     def __iter__(self)->Iterator:
         was = _get_states()
         _seed_all(_mix(self.seed, self.epoch))
         try: batches = list(islice(self.inner, len(self.inner)))
         finally: _set_states(was)
-        return iter(batches[self.start:])
+        return iter(batches[self.start*self.world + self.rank::self.world])
 
 def _order(dl:DataLoader, seed:int)->Any:
     "A batch sampler in the place of that of `dl`, or None where there is none."
@@ -126,7 +137,7 @@ def _order(dl:DataLoader, seed:int)->Any:
         return Order(len(dl.dataset), dl.batch_size, shuffled, seed, dl.drop_last) # type: ignore
     return _Skip(inner, seed)
 
-# %% ../../nbs/train/40a_data.ipynb #c022
+# %% ../../nbs/train/40a_data.ipynb #c023
 class Keyed:
     "A data set whose samples draw the same random numbers for the same seed, epoch and index."
     def __init__(self,
@@ -143,7 +154,7 @@ class Keyed:
         try: return self.dataset[int(i)]
         finally: _set_states(was)
 
-# %% ../../nbs/train/40a_data.ipynb #c024
+# %% ../../nbs/train/40a_data.ipynb #c025
 def _get_states()->tuple:
     import random, sys
     np = sys.modules.get('numpy')
@@ -162,7 +173,7 @@ def _seed_all(seed:int)->None:
     random.seed(seed)
     if np := sys.modules.get('numpy'): np.random.seed(seed % 2**32)
 
-# %% ../../nbs/train/40a_data.ipynb #c026
+# %% ../../nbs/train/40a_data.ipynb #c027
 def draws(
     dataset:Any, # Any data set with `__getitem__`
 )->bool: # Whether reading its first sample moved a global generator
@@ -176,7 +187,7 @@ def draws(
     same = torch.equal(was[0], now[0]) and was[1] == now[1]
     return not (same and (was[2] is None or (was[2][2] == now[2][2] and (was[2][1] == now[2][1]).all())))
 
-# %% ../../nbs/train/40a_data.ipynb #c029
+# %% ../../nbs/train/40a_data.ipynb #c030
 class Loader:
     "A `DataLoader` whose epochs come in an order of seed and epoch, from any place."
     def __init__(self,
@@ -212,7 +223,7 @@ class Loader:
 
     def __iter__(self)->Iterator: return self.at(getattr(self.order, 'epoch', 0))
 
-# %% ../../nbs/train/40a_data.ipynb #c034
+# %% ../../nbs/train/40a_data.ipynb #c035
 def as_loader(
     dl:Any, # A `DataLoader`, something with `at(epoch, start)`, or any iterable of batches
     seed:int=0, # Seed of the order
@@ -231,7 +242,7 @@ class Batches:
     def at(self, epoch:int, start:int=0)->Iterator: return islice(iter(self.batches), start, None)
     def __iter__(self)->Iterator: return iter(self.batches)
 
-# %% ../../nbs/train/40a_data.ipynb #c036
+# %% ../../nbs/train/40a_data.ipynb #c037
 class DataLoaders:
     "Training and validation batches."
     def __init__(self,

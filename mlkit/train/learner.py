@@ -19,10 +19,12 @@ from typing import Any
 import torch
 
 from .callbacks import Accumulate, Clip, Schedule, ToDevice, best_device, mixed_precision, to_device
-from .checkpoint import Checkpoint, _named, load_latest, load_training_state, position, save_atomic, set_rng_state
+from .checkpoint import Checkpoint, _named, checkpoints, load_latest, load_training_state, own_rng, position, save_atomic
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
+from .launch import start
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
+from .parallel import InRank, as_parallel, at_same_sample, earlier_fit
 from .report import Metrics, Progress, Track
 
 # %% ../../nbs/train/45_learner.ipynb #c008
@@ -108,6 +110,7 @@ def _signals(learn:Any)->Iterator[None]:
     known = {getattr(signal, k): v for k,v in names.items() if hasattr(signal, k)}
     def note(n:int, frame:Any)->None:
         if learn.stop and n == signal.SIGINT: raise KeyboardInterrupt
+        if learn.parallel is not None: return learn.parallel.ask(known[n], n)
         learn.stop, learn._signal = known[n], n
     old = {}
     for n in known:
@@ -143,6 +146,7 @@ class _Made(Loop):
         accumulate:int=1, # Batches to an optimizer step
         clip:float|None=None, # The largest norm of the gradients
         schedule:Any=None, # 'one_cycle', 'cosine', 'linear', or make(opt, lr, steps) that gives a torch scheduler
+        parallel:Any=None, # On several ranks: 'ddp' (the default), 'fsdp', a `Parallel`; False trains each alone
     ):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
@@ -151,7 +155,8 @@ class _Made(Loop):
         if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
-        self.run, self._signal, self._paused = None, 0, None
+        self.run, self._signal, self._paused, self._fits = None, 0, None, []
+        self._how, _ = parallel, as_parallel(parallel)
 
     def __repr__(self)->str:
         n = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -167,6 +172,7 @@ class _Made(Loop):
         if self.accumulate > 1: out.append(Accumulate(self.accumulate))
         if self.clip is not None: out.append(Clip(self.clip))
         if self.schedule is not None: out.append(Schedule(self.schedule))
+        if self.parallel is not None: out += self.parallel.callbacks()
         return sorted(out, key=lambda o: o.order)
 
     def prepare(self,
@@ -176,6 +182,9 @@ class _Made(Loop):
         for dl, what in ((self.train, 'training'), (self.valid, 'validation')):
             text = f'There is not one {what} batch: is the data set empty, or smaller than a batch with drop_last?'
             if dl is not None and _length(dl) == 0: raise ValueError(text)
+        if self.parallel is None and (p := as_parallel(self._how)) is not None:
+            p.prepare(self)
+            self.parallel = p
         self.model.to(self.device)
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
@@ -242,40 +251,49 @@ class _Kept(_Questions):
         path:str|os.PathLike, # A file
     )->None:
         "Save the weights, in one step; `load` reads them."
-        save_atomic(self.model.state_dict(), Path(path))
+        weights = self.model.state_dict() if self.parallel is None else self.parallel.weights(self)
+        if not self.rank: save_atomic(weights, Path(path))
 
     def load(self,
         path:str|os.PathLike, # A file of `save`, or a checkpoint such as `best.pt`
     )->None:
         "Load weights into the model; no code in the file is run."
         state = torch.load(path, map_location='cpu', weights_only=True)
-        self.model.load_state_dict(state.get('model', state))
+        weights = state.get('model', state)
+        if self.parallel is not None and self.parallel.sharded: self.parallel.load_full(self, dict(model=weights))
+        else: self.model.load_state_dict(weights)
 
     def _settings(self, epochs:int)->dict:
         "What a run's config says of a fit."
-        loss = self.loss_func
+        loss, p = self.loss_func, self.parallel
         bs = getattr(getattr(self.train, 'order', None), 'bs', None) or getattr(getattr(self.train, 'dl', None), 'batch_size', None)
         def name(o:Any)->str|None: return o if o is None or isinstance(o, str) else getattr(o, '__name__', type(o).__name__)
-        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)), model=name(type(self.model)),
+        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)),
+            model=type(self.model).__name__.removeprefix('FSDP'),
             loss=name(loss), params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule),
-            amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None)
+            amp=self.amp, clip=self.clip, ranks=p and p.world, parallel=p and p.kind,
+            accumulate=self.accumulate if self.accumulate > 1 else None)
         return {k: v for k,v in out.items() if v is not None}
 
 # %% ../../nbs/train/45_learner.ipynb #c022
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
-    def _find(self, resume:Any, project:str|None)->dict|None:
-        "The state to go on with, loaded into the model and the optimizer; None where there is nothing to go on with."
+    def _find(self, resume:Any, project:str|None)->str|None:
+        "The folder of the run to go on with; None where there is nothing to go on with."
         from mlkit.track.record import find_record
         from mlkit.track.store import runs
         if resume is True: found = next((r for r in runs(project) if r.status not in ('finished', 'running')), None)
         else: found = find_record(getattr(resume, 'id', resume))
-        state = None if found is None else load_latest(found)
-        if state is None:
-            if resume is not True: raise FileNotFoundError(f'Run {found.name} has no checkpoint to go on with') # type: ignore
-            return None
+        if found is None or resume is True or checkpoints(found): return found and str(found.path)
+        raise FileNotFoundError(f'Run {found.name} has no checkpoint to go on with')
+
+    def _take_up(self, folder:str|None)->dict|None:
+        "Load the newest state of the run in `folder`, if there is any; all ranks load that of rank 0."
+        if self.parallel is not None: folder = self.parallel.tell(folder)
+        state = folder and load_latest(Path(folder)/'files'/'checkpoints')
+        if not state: return None
         load_training_state(self, state)
-        return state
+        return at_same_sample(state, self.parallel)
 
     def _go(self, epochs:int, paused:dict|None)->None:
         "The fit, from the beginning or from where it was stopped."
@@ -291,7 +309,7 @@ class _Place(_Kept):
     def _run_epochs(self, state:dict|None)->None:
         try:
             self._call('before_fit')
-            if state is not None: set_rng_state(state['rng'])
+            if state is not None: own_rng(self, state)
             self._epochs(self.epochs)
             self._call('after_fit')
         except CancelFit as e:
@@ -318,6 +336,7 @@ class _Ends(_Place):
 
     def interrupt(self)->None:
         "End the fit after this batch, as the stop button does; the same `fit` goes on there."
+        if self.parallel is not None: return self.parallel.ask('interrupted', int(signal.SIGINT))
         self.stop, self._signal = 'interrupted', int(signal.SIGINT)
 
     def _stopped(self)->None:
@@ -353,16 +372,49 @@ class Learner(_Ends):
         paused, self._paused = self._paused, None
         if paused and (resume is False or paused['epochs'] != epochs): paused = None
         self.prepare(lr)
-        if resume and not paused: paused = self._find(resume, project)
+        again = earlier_fit(self.parallel) if self.parallel is not None and resume is None and not paused else None
+        if again: paused = self._take_up(again) or dict(again=again)
+        elif resume and not paused: paused = self._take_up(None if self.rank else self._find(resume, project))
+        into, paused = _run_of(paused), paused if paused and 'epoch' in paused else None
         if paused and lr is not None: self._same_lr(paused, lr)
-        acting = [*self.callbacks(cbs), *([Progress()] if progress else [])]
+        acting = [*self.callbacks(cbs), *([Progress()] if progress and not self.rank else [])]
         if checkpoint: acting.append(checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint())
         self._compile(acting)
         if rehearse and not paused: self.rehearse()
-        with _tracked(self, run, project, name, {**self._settings(epochs), **(config or {})}, paused) as self.run:
-            if self.run is not None: self._compile([*acting, Track(self.run)])
+        with _tracked(self, run, project, name, {**self._settings(epochs), **(config or {})}, into) as self.run:
+            track = Track if self.parallel is None else self.parallel.track
+            if self.run is not None: self._compile([*acting, track(self.run)])
             self._go(epochs, paused)
         if self.stop: self._stopped()
+
+    def launch(self,
+        fn:Callable, # Called as fn(learner, *args, **kw) in each process
+        *args:Any, # More arguments
+        nprocs:int=2, # Processes on this machine: one for each GPU, as a rule
+        restarts:int=0, # How often all may be started again after one has failed; fits go on from their checkpoints
+        timeout:float|None=None, # Seconds for the whole
+        run:Any=None, # The run to log to; the current one by default
+        show:bool=True, # Show what rank 0 prints
+        **kw:Any, # Arguments by name
+    )->list[Any]: # What each rank returned
+        """Call `fn` with this learner in `nprocs` processes; the trained weights come back into this one.
+
+        Stopped by the stop button, the same call goes on at the next batch. Raises `RankError` with the traceback of the
+        rank that failed."""
+        try: got = start(InRank(fn), (self, *args), kw, nprocs, restarts, timeout, run, show, self._fits)
+        except KeyboardInterrupt as e:
+            self._fits = getattr(e, 'fits', [])
+            if not _interactive(): raise
+            return print('Stopped. Run this cell again to go on, or fit(..., resume=False) in it to begin anew.') or []
+        self._fits, state = [], got[0][1]
+        self.model.load_state_dict(state['model'])
+        self.results, self.global_step = state['results'], state['global_step']
+        return [value for value, _ in got]
+
+    def __getstate__(self)->dict:
+        "What travels to another process: nothing of a fit that has been."
+        gone = 'acting _on _verbs batch pred target loss run parallel _paused'.split()
+        return {**{k: v for k,v in vars(self).items() if k not in gone}, 'run': None, '_paused': None}
 
     def steps(self,
         dl:Any=None, # Batches; the training batches by default
@@ -378,7 +430,7 @@ class Learner(_Ends):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c027
+# %% ../../nbs/train/45_learner.ipynb #c028
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')
@@ -392,15 +444,26 @@ def _sample(dl:Any)->Any:
         for places in dl.order: return dl.dl.collate_fn([dl.dl.dataset[i] for i in places]) # type: ignore
     return next(iter(dl.at(0)), None)
 
+# %% ../../nbs/train/45_learner.ipynb #c030
+def _run_of(paused:dict|None)->tuple[str|None, str]|None:
+    "Project and id of the run that a fit goes on with."
+    if paused and 'again' in paused: return Path(paused['again']).parent.name, Path(paused['again']).name
+    return (None, paused['run']) if paused and paused['run'] else None
+
+def _around()->Any:
+    "The run that goes on around a launch."
+    from mlkit.track.session import _parents
+    return _parents() if 'MLKIT_LAUNCH' in os.environ else None
+
 @contextmanager
-def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, paused:dict|None)->Iterator[Any]:
+def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, into:tuple|None)->Iterator[Any]:
     "The run of a fit: the one given, the current one, or a new one that ends with the fit."
     from mlkit.track.session import current, init
     if run is False: return (yield None)
-    live = run or (None if project else current())
+    live = run or (None if project else current() or (_around() if learn.parallel is not None else None))
     if live is not None: return (yield live)
-    if paused and paused['run']: made = init(project, resume=paused['run'], reinit='create_new')
-    else: made = init(project, name, config, reinit='create_new')
+    if into: project, name, config = into[0] or project, None, {}
+    made = init(project, name, config or None, resume=into and into[1], reinit='create_new')
     try: yield made
     except KeyboardInterrupt:
         made.finish('interrupted')

@@ -135,6 +135,7 @@ class Place(Verbs):
     training:bool = False
     stop:str = ''        # Why the fit is to end at the next batch; set by a signal or a callback
     rank:int = 0                  # This process among those that train together
+    parallel:Any = None           # What holds them together, if there are several
     trained:int = 0               # Batches of the last training pass
     epoch_over:bool = False       # Whether the present epoch's passes are over
     n_batches:int|None = None     # Batches in this pass, where that is known
