@@ -91,19 +91,11 @@ def utilisation(keep:dict)->list[dict]:
     said = repr(mfu(model, batch, took, 'bf16'))
     return [*rows, dict(what='GPT, 12 layers, batch 16, bf16 autocast', value=f'{1e3*took:.0f} ms', note=said)]
 
-def number(estimate:object)->float:
-    "GB of 2**30 bytes that an estimate says, whatever its attributes are called."
-    for name in ('peak_gb', 'total_gb', 'gb'):
-        if isinstance(getattr(estimate, name, None), (int, float)): return float(getattr(estimate, name))
-    for name in ('peak', 'total', 'bytes'):
-        if isinstance(getattr(estimate, name, None), (int, float)): return getattr(estimate, name)/2**30
-    raise AttributeError(f'No peak in {estimate!r:.100}')
-
 def memory(bf16:bool, batch:int=8)->list[dict]:
     "The estimate against what the allocator saw in three steps."
-    from mlkit.compute.memory import estimate       # type: ignore[import-not-found]
+    from mlkit.compute.memory import estimate
     model, sample = Gpt(6), data(batch)
-    said = number(estimate(model, sample, 'adamw', amp='bf16' if bf16 else None))
+    said = estimate(Gpt(6).cuda(), sample, 'adamw', amp='bf16' if bf16 else None).peak_gb
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlkit.compute.cost import Costs, Utilisation, cost, utilisation
     from mlkit.compute.doctor import check, doctor
     from mlkit.compute.lock import Lock, LockTimeout, lock
+    from mlkit.compute.memory import Estimate, estimate
     from mlkit.compute.occupancy import gpus, ledger
     from mlkit.compute.own import Breakeven, Own, Scenario, assumptions, breakeven, rent_or_own, scenarios
     from mlkit.compute.pricelist import Prices, Rate, prices
@@ -21,6 +22,7 @@ _HOME = {
     'cost': 'Costs Utilisation cost utilisation',
     'doctor': 'check doctor',
     'lock': 'Lock LockTimeout lock',
+    'memory': 'Estimate estimate',
     'occupancy': 'gpus ledger',
     'own': 'Breakeven Own Scenario assumptions breakeven rent_or_own scenarios',
     'pricelist': 'Prices Rate prices',
@@ -28,10 +30,10 @@ _HOME = {
     'waiting': 'Wait all_reduce_speed loader_wait',
     'work': 'Mfu Work flops mfu work'}
 _LAZY = {name: f'{__name__}.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['all_reduce_speed', 'assumptions', 'Breakeven', 'breakeven', 'BusyError', 'check', 'Chip', 'chip', 'cost',
-    'Costs', 'doctor', 'expected', 'flops', 'gpus', 'ledger', 'loader_wait', 'Lock', 'lock', 'LockTimeout', 'Mfu',
-    'mfu', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own', 'Roofline', 'roofline', 'Scenario',
-    'scenarios', 'Utilisation', 'utilisation', 'Wait', 'Work', 'work']
+__all__ = ['all_reduce_speed', 'assumptions', 'Breakeven', 'breakeven', 'BusyError', 'check', 'Chip', 'chip',
+    'cost', 'Costs', 'doctor', 'Estimate', 'estimate', 'expected', 'flops', 'gpus', 'ledger', 'loader_wait', 'Lock',
+    'lock', 'LockTimeout', 'Mfu', 'mfu', 'nearest', 'Own', 'peak', 'Prices', 'prices', 'Rate', 'rent_or_own',
+    'Roofline', 'roofline', 'Scenario', 'scenarios', 'Utilisation', 'utilisation', 'Wait', 'Work', 'work']
 
 class _Package(_ModuleType):
     "A package in which a function keeps its name although a module is called the same."
