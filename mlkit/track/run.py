@@ -777,7 +777,7 @@ class Run(_Files):
             try: fn()
             except Exception as e: self._warn(f'{getattr(fn, "__qualname__", fn)} failed at the end: {type(e).__name__}: {e}')
         with self._mutex: self._closed, self._fast, self._latest, now = True, {}, _NoSegment, self._now()
-        self.meta['status'] = status or _ended(exit_code)
+        self.meta['status'] = status or ('failed' if exit_code else 'finished')
         if self.meta['status'] == 'finished': self.meta['error'] = None                 # it was overcome; the events keep it
         try:
             with self._mutex: self._writer.close()
@@ -848,7 +848,7 @@ class NullRun(RunBase):
     def events(self, *args:Any, **kw:Any)->list[dict]: return []
     def history(self, *args:Any, **kw:Any)->'pd.DataFrame': return History(os.devnull).df()
     def note_error(self, e:BaseException, *args:Any)->str: return 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
-    def finish(self, status:str|None=None, exit_code:int=0)->None: self.meta['status'] = status or _ended(exit_code)
+    def finish(self, status:str|None=None, exit_code:int=0)->None: self.meta['status'] = status or ('failed' if exit_code else 'finished')
     def __enter__(self)->'NullRun': return self
     def __exit__(self, kind, e, tb)->None: self.finish('failed' if e else None)
     def __repr__(self)->str: return f'Run {self.name}: disabled, nothing is kept'
