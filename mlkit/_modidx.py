@@ -1613,7 +1613,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mlkit.track.run._as_file': ('track/run.html#_as_file', 'mlkit/track/run.py'),
                                  'mlkit.track.run._at_exit': ('track/run.html#_at_exit', 'mlkit/track/run.py'),
                                  'mlkit.track.run._converter': ('track/run.html#_converter', 'mlkit/track/run.py'),
-                                 'mlkit.track.run._ended': ('track/run.html#_ended', 'mlkit/track/run.py'),
                                  'mlkit.track.run._exact': ('track/run.html#_exact', 'mlkit/track/run.py'),
                                  'mlkit.track.run._forked': ('track/run.html#_forked', 'mlkit/track/run.py'),
                                  'mlkit.track.run._host_tensor': ('track/run.html#_host_tensor', 'mlkit/track/run.py'),

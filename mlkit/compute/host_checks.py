@@ -35,7 +35,6 @@ def number(
     "`v` if it is a finite real number, else None."
     return v if isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300 else None
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c012
 def text(
     v:Any # Whatever the facts hold
 )->str:
@@ -48,7 +47,7 @@ def rows(
     "The dicts in the list `v`."
     return [o for o in v if isinstance(o, Mapping)] if isinstance(v, (list, tuple)) else []
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c015
+# %% ../../nbs/compute/21a_host_checks.ipynb #c013
 def worst(
     found:Sequence[Result], # What parts of a check found
     good:Result, # The answer when they found nothing
@@ -60,19 +59,18 @@ def worst(
     value = '; '.join([first.value, *(r.value for r in rest)])
     return replace(first, value=value, remedy=' '.join(dict.fromkeys([first.remedy, *(r.remedy for r in rest)])))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c018
+# %% ../../nbs/compute/21a_host_checks.ipynb #c016
 def _home(path:str)->str:
     "The environment that a program's `path` belongs to."
     folder = os.path.dirname(os.path.normpath(path.replace('\\', '/')))
     return os.path.dirname(folder) if os.path.basename(folder).lower() in ('bin', 'scripts', 'shims') else folder
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c020
 def _pip_home(which:Mapping[str, Any])->str:
     "The environment that `pip` on the PATH installs into, or ''."
     pip, python = text(which.get('pip')), text(which.get('pip_python'))
     return _home(python) if os.path.isabs(python) else _home(pip) if pip else ''
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c022
+# %% ../../nbs/compute/21a_host_checks.ipynb #c018
 _NOTEBOOK = 'https://github.com/jupyter/notebook/issues/2359'
 
 @check('interpreter', group='env', needs=['software.executable'])
@@ -87,7 +85,7 @@ def interpreter(ctx:Context)->Result:
         remedy="Remove that kernel (`jupyter kernelspec list` names it), or install this environment's.", **_install(py, here, ctx))
     return worst([*_elsewhere(py, here, kernels, ctx), *_other_pip(py, here, pip, kernels)], ok(here))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c024
+# %% ../../nbs/compute/21a_host_checks.ipynb #c020
 def _install(py:str, here:str, ctx:Context)->dict[str, Any]:
     "The command that makes a kernel of this environment."
     import shlex
@@ -101,7 +99,7 @@ def _elsewhere(py:str, here:str, kernels:Mapping[str, str], ctx:Context)->Iterat
     yield warn(f'notebooks start {other}, not {py}', expected=here, doc=_NOTEBOOK, **_install(py, here, ctx),
         remedy='Make a kernel of this environment (it needs the package ipykernel) and choose it in the notebook.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c026
+# %% ../../nbs/compute/21a_host_checks.ipynb #c022
 def _other_pip(py:str, here:str, pip:str, kernels:Mapping[str, str])->Iterator[Result]:
     if not pip or pip == here: return
     three = bool(kernels) and here not in kernels.values() and pip not in kernels.values()
@@ -109,7 +107,7 @@ def _other_pip(py:str, here:str, pip:str, kernels:Mapping[str, str])->Iterator[R
     yield make(f'`pip` installs into {pip}, not {here}' + (': three environments' if three else ''), expected=here, doc=_NOTEBOOK,
         remedy=f'Install with `%pip` in a notebook and `{py} -m pip` in a terminal, or activate the environment.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c029
+# %% ../../nbs/compute/21a_host_checks.ipynb #c025
 _INSTALL = 'https://pytorch.org/get-started/locally/'
 
 def version(
@@ -119,7 +117,7 @@ def version(
     m = re.match(r'\d{1,9}(\.\d{1,9})*', text(v))
     return tuple(map(int, m[0].split('.'))) if m else ()
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c031
+# %% ../../nbs/compute/21a_host_checks.ipynb #c027
 @check('versions', group='env', needs=['software.python'])
 def versions(ctx:Context)->Result:
     "Python and torch are new enough."
@@ -133,7 +131,7 @@ def versions(ctx:Context)->Result:
     if torch: return ok(said)
     return warn(said, remedy='Install torch; pytorch.org gives the line for your GPU.', doc=_INSTALL)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c034
+# %% ../../nbs/compute/21a_host_checks.ipynb #c030
 _STACK = 'torch torchvision torchaudio numpy pandas ipykernel transformers accelerate deepspeed mlkit-nb'.split()
 
 @fact('requirements')
@@ -147,7 +145,7 @@ def _requirements(ctx:Context)->list[dict[str, Any]]:
         out += [dict(package=name, needs=o, found=had) for o in asked if (had := _lacking(o)) is not False]
     return out
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c036
+# %% ../../nbs/compute/21a_host_checks.ipynb #c032
 def _lacking(line:str)->Any:
     "The version that isn't what `line` asks for, None if there is none, False if all is well."
     from importlib.metadata import PackageNotFoundError, version
@@ -159,7 +157,7 @@ def _lacking(line:str)->Any:
     except PackageNotFoundError: return None
     return False if not r.specifier or not had or r.specifier.contains(had, prereleases=True) else had
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c039
+# %% ../../nbs/compute/21a_host_checks.ipynb #c035
 @check('requirements', group='env', needs=['requirements'])
 def requirements(ctx:Context)->Result:
     "What the packages need is installed."
@@ -171,7 +169,7 @@ def requirements(ctx:Context)->Result:
         doc='https://pip.pypa.io/en/stable/cli/pip_check/',
         remedy='Install the packages of a project together, in one command, so that pip can find versions that fit.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c042
+# %% ../../nbs/compute/21a_host_checks.ipynb #c038
 def makers(
     ctx:Context, # Facts
 )->set[str]: # Of 'nvidia', 'amd', 'apple', 'intel'
@@ -182,7 +180,7 @@ def makers(
     if 'xe' in (loaded if isinstance(loaded := ctx.get('host.modules.loaded'), list) else []): there.add('intel')
     return there or bus
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c044
+# %% ../../nbs/compute/21a_host_checks.ipynb #c040
 _WHEELS = ((580, 'cu130', (7, 5)), (570, 'cu128', (7, 0)), (525, 'cu126', (5, 0))) # driver from which it is whole, oldest card
 
 def wheel(
@@ -193,7 +191,7 @@ def wheel(
     major = (version(driver) or (580,))[0]
     return next((tag for least, tag, card in _WHEELS if major >= least and (not capability or capability >= card)), '')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c047
+# %% ../../nbs/compute/21a_host_checks.ipynb #c044
 def capability(
     d:Device, # Whose fields may hold anything
 )->tuple[int, int]|None:
@@ -202,14 +200,13 @@ def capability(
     if not isinstance(o, (tuple, list)) or len(o) != 2 or any(number(x) is None for x in o): return None
     return int(o[0]), int(o[1])
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c049
 def oldest(
     ctx:Context, # Facts
 )->tuple[int, int]|None:
     "The smallest compute capability among the cards, if known."
     return min((o for d in ctx.devices if (o := capability(d))), default=None)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c051
+# %% ../../nbs/compute/21a_host_checks.ipynb #c046
 def _for_nvidia(ctx:Context, said:str, py:str)->Result:
     "torch can't use NVIDIA cards."
     import shlex
@@ -222,7 +219,7 @@ def _for_nvidia(ctx:Context, said:str, py:str)->Result:
         remedy=f'Install the build for CUDA{limit}. It is some GB, and torchvision and torchaudio must come along.',
         command=f'{shlex.quote(py)} -m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/{tag}')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c052
+# %% ../../nbs/compute/21a_host_checks.ipynb #c047
 @check('torch build', group='env', needs=['software.torch.version'])
 def torch_build(ctx:Context)->Result:
     "torch was built for the accelerator that is there."
@@ -236,7 +233,7 @@ def torch_build(ctx:Context)->Result:
         remedy='Install Python for arm64: this one runs under Rosetta and knows no MPS.', doc='https://developer.apple.com/metal/pytorch/')
     return _others(ctx, said, there, built)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c054
+# %% ../../nbs/compute/21a_host_checks.ipynb #c049
 def _computes(ctx:Context)->bool:
     "Whether an AMD card is one for computing."
     nodes = [text(o.get('path')) for o in rows(ctx.get('host.nodes'))]
@@ -250,7 +247,7 @@ def _others(ctx:Context, said:str, there:set[str], built:Mapping[str, str])->Res
             doc='https://docs.pytorch.org/xla/')
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c057
+# %% ../../nbs/compute/21a_host_checks.ipynb #c052
 _SLOW = dict(CUDA_LAUNCH_BLOCKING='1', PYTORCH_NO_CUDA_MEMORY_CACHING='1', TORCH_DISTRIBUTED_DEBUG='DETAIL', NCCL_DEBUG='TRACE',
     TORCHDYNAMO_DISABLE='1', NCCL_P2P_DISABLE='1', NCCL_IB_DISABLE='1', NVIDIA_TF32_OVERRIDE='0', TORCH_USE_CUDA_DSA='1', PYTORCH_JIT='0')
 
@@ -263,14 +260,14 @@ def debug_variables(ctx:Context)->Result:
     if ctx.get('session.anomaly') is True: slow.append('torch.autograd.set_detect_anomaly(True)')
     return worst([*_torn(env), *_slowed(slow), *_override(env)], ok('none is set'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c058
+# %% ../../nbs/compute/21a_host_checks.ipynb #c053
 def _slowed(slow:Sequence[str])->Iterator[Result]:
     if not slow: return
     names = ' '.join(o.split('=')[0] for o in slow if '=' in o)
     yield warn(', '.join(slow), remedy='Unset for speed; they are for debugging.', command=f'unset {names}' if names else '',
         doc='https://docs.pytorch.org/docs/stable/cuda_environment_variables.html')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c060
+# %% ../../nbs/compute/21a_host_checks.ipynb #c055
 def _torn(env:Mapping[str, Any])->Iterator[Result]:
     "What a launcher sets only in part."
     size, rest = text(env.get('WORLD_SIZE')), [k for k in ('RANK', 'MASTER_ADDR', 'MASTER_PORT') if k not in env]
@@ -283,7 +280,7 @@ def _override(env:Mapping[str, Any])->Iterator[Result]:
     yield warn(f'HSA_OVERRIDE_GFX_VERSION={v}', doc='https://github.com/ROCm/TheRock/issues/1184',
         remedy='A workaround for cards that ROCm leaves out; it can hang. Drop it once a build for your card is out.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c063
+# %% ../../nbs/compute/21a_host_checks.ipynb #c058
 _KERNEL = 'https://github.com/huggingface/accelerate/issues/1929'
 
 @check('system', group='host', needs=['host.os.system'])
@@ -298,7 +295,7 @@ def system(ctx:Context)->Result:
         remedy='Update the kernel: with older ones, worker processes can hang.', doc=_KERNEL)
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c066
+# %% ../../nbs/compute/21a_host_checks.ipynb #c061
 def _few(n:float)->str:
     "A count or a share, in short."
     return 'unlimited' if n == float('inf') else f'{n:.0f}' if n == int(n) else f'{n:.3g}'
@@ -315,7 +312,7 @@ def processors(ctx:Context)->Result:
     if cores < 1: return fail(f'{said}: less than one', **todo)
     return warn(f'{said}, but os.cpu_count() says {_few(logical)}', **todo) if logical and cores <= logical/2 else ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c069
+# %% ../../nbs/compute/21a_host_checks.ipynb #c064
 def _whole(v:Any)->int|None: return int(v) if re.fullmatch(r'\d{1,6}', text(v)) else None
 
 @check('threads', group='host', needs=['host.cpu.cores'])
@@ -332,7 +329,7 @@ def threads(ctx:Context)->Result:
         command=f'export OMP_NUM_THREADS={n}', doc='https://docs.pytorch.org/docs/stable/notes/multiprocessing.html')
     return fail(value, **todo) if share >= 8 else warn(value, **todo) if share > 1.5 else ok(value)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c072
+# %% ../../nbs/compute/21a_host_checks.ipynb #c067
 @check('memory', group='host', needs=['host.memory.total_gb'])
 def memory(ctx:Context)->Result:
     "There is memory to work with, and its limit is known."
@@ -349,7 +346,7 @@ def memory(ctx:Context)->Result:
         remedy=f'Plan with {limit:.1f} GB: the OOM killer acts there, whatever `free` says.')
     return ok(said)
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c075
+# %% ../../nbs/compute/21a_host_checks.ipynb #c070
 @check('shared memory', group='host', needs=['host.shm.total_gb'])
 def shared_memory(ctx:Context)->Result:
     "`/dev/shm` holds the batches of a DataLoader's workers."
@@ -364,7 +361,7 @@ def shared_memory(ctx:Context)->Result:
     return warn(f'{total:.2f} GB', expected='>= 1 GB', remedy=todo, command=line,
         doc=doc) if total < 1 else ok(f'{total:.1f} GB')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c078
+# %% ../../nbs/compute/21a_host_checks.ipynb #c073
 def soft(
     ctx:Context, # Facts
     name:str, # 'nofile', 'memlock' or 'nproc'
@@ -374,7 +371,7 @@ def soft(
     if not isinstance(pair, (list, tuple)) or len(pair) != 2: return None
     return float('inf') if pair[0] is None else number(pair[0])
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c080
+# %% ../../nbs/compute/21a_host_checks.ipynb #c075
 _DOCKER = 'https://docs.docker.com/engine/containers/run/'
 
 def _rdma(ctx:Context)->bool:
@@ -383,7 +380,7 @@ def _rdma(ctx:Context)->bool:
     there = isinstance(loaded, list) and 'nvidia_peermem' in loaded or isinstance(env, Mapping) and 'NCCL_IB_HCA' in env
     return bool(there) or ctx.live and os.path.isdir(f'{ctx.root}/sys/class/infiniband')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c082
+# %% ../../nbs/compute/21a_host_checks.ipynb #c077
 @check('limits', group='host', needs=['host.limits'])
 def limits(ctx:Context)->Result:
     "Open files, locked memory and processes are allowed."
@@ -399,7 +396,7 @@ def limits(ctx:Context)->Result:
         remedy='Raise --pids-limit of the container: a training with workers has hundreds of threads.', doc=_DOCKER))
     return worst(found, ok(f'{_few(files)} open files') if files is not None else na('not known'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c085
+# %% ../../nbs/compute/21a_host_checks.ipynb #c080
 _DATA = 'https://docs.pytorch.org/docs/stable/data.html'
 _REMOTE = re.compile(r'nfs|cifs|smb|9p|drvfs|fuse\.')
 
@@ -414,7 +411,7 @@ def _disk(o:Mapping[str, Any])->Iterator[Result]:
     if use in ('work', 'tmp') and _REMOTE.match(kind): yield warn(f'{use} is on {kind}', doc=_DATA,
         remedy='Copy the data to a local SSD before training, or pack it into files of 100 MB and more.')
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c087
+# %% ../../nbs/compute/21a_host_checks.ipynb #c082
 @check('disks', group='host', needs=['host.disks'])
 def disks(ctx:Context)->Result:
     "There is room, on a file system that is fast enough."
@@ -422,7 +419,7 @@ def disks(ctx:Context)->Result:
     good = ', '.join(f"{text(o.get('use'))} {f:.0f} GB" for o in found if (f := number(o.get('free_gb'))) is not None)
     return worst([r for o in found for r in _disk(o)], ok(f'free: {good}') if good else na('not known'))
 
-# %% ../../nbs/compute/21a_host_checks.ipynb #c090
+# %% ../../nbs/compute/21a_host_checks.ipynb #c085
 _PSI = 'https://docs.kernel.org/accounting/psi.html'
 
 @check('contention', group='host', needs=['host.load'])
