@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import mlkit
-from mlkit.train import (EMA, Callback, CancelFit, Checkpoint, DataLoaders, EarlyStop, Learner, RankError, TensorLoader, accuracy, checkpoints,
-    launch)
+from mlkit.train import (
+    EMA, Callback, CancelFit, Checkpoint, DataLoaders, EarlyStop, Learner, RankError, TensorLoader, accuracy, checkpoints, launch)
 from mlkit.train.checkpoint import load_latest, load_training_state
 
 KILLS = int(os.environ.get('MLKIT_TEST_KILLS', 1)) # of a rank; 10 make the figure of the docs
@@ -41,7 +41,9 @@ def weights(learn):
 def tensors(bs, n=261): return DataLoaders(TensorLoader(X[:n], Y[:n], bs=bs, shuffle=True, seed=3), TensorLoader(*HELD, bs=bs))
 
 
-def loaders(bs): return DataLoaders(DataLoader(TensorDataset(X[:261], Y[:261]), bs, shuffle=True), DataLoader(TensorDataset(*HELD), bs), seed=3)
+def loaders(bs):
+    train = DataLoader(TensorDataset(X[:261], Y[:261]), bs, shuffle=True)
+    return DataLoaders(train, DataLoader(TensorDataset(*HELD), bs), seed=3)
 
 
 def learner(bs=32, dls=tensors, **kw):

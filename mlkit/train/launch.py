@@ -237,22 +237,48 @@ def _kill(proc:subprocess.Popen, folder:Path)->None:
 # %% ../../nbs/train/43_launch.ipynb #c038
 class _Tail:
     "Shows what is added to a file."
-    def __init__(self, path:Path):
+    def __init__(self, path:Path, draw:Callable|None=None):
         import codecs
-        self.path, self.at, self.decode = path, 0, codecs.getincrementaldecoder('utf-8')('replace').decode
+        self.path, self.draw, self.at, self.open, self.due = path, draw, 0, '', 0.
+        self.decode = codecs.getincrementaldecoder('utf-8')('replace').decode
 
-    def show(self)->None:
+    def show(self, last:bool=False)->None:
         try:
             with open(self.path, 'rb') as f:
                 f.seek(self.at)
                 new = f.read()
-        except OSError: return
+        except OSError: new = b''
         self.at += len(new)
-        if new:
-            sys.stdout.write(self.decode(new))
+        text = self.decode(new) if self.draw is None else self._lines(self.decode(new), last)
+        if text:
+            sys.stdout.write(text)
             sys.stdout.flush()
 
-# %% ../../nbs/train/43_launch.ipynb #c039
+    def _lines(self, text:str, last:bool)->str:
+        "The whole lines; the open one is drawn."
+        *whole, self.open = (self.open + text).split('\n')
+        out = ''.join(_plain(o) + '\n' for o in whole)
+        if last: return out + _plain(self.open)
+        if (now := time.monotonic()) > self.due and self.draw and '\r' in self.open:
+            self.due = now + .5
+            self.draw(_plain(self.open))
+        return out
+
+# %% ../../nbs/train/43_launch.ipynb #c041
+def _place()->Callable|None:
+    "Draws a line in its own place in a notebook's cell; None elsewhere."
+    ip = sys.modules.get('IPython')
+    if ip is None or not hasattr(ip.get_ipython(), 'kernel'): return None
+    place = []
+    def draw(line:str)->None:
+        from IPython.display import HTML, display
+        import html
+        o = HTML(f'<pre style="margin:0">{html.escape(line)}</pre>' if line else '')
+        if place: place[0].update(o)
+        elif line: place.append(display(o, display_id=True))
+    return draw
+
+# %% ../../nbs/train/43_launch.ipynb #c042
 def _wait(proc:subprocess.Popen, folder:Path, tail:_Tail|None, end:float)->bool: # False when the time is up
     "Wait for the launcher, and show what rank 0 prints."
     try:
@@ -261,7 +287,8 @@ def _wait(proc:subprocess.Popen, folder:Path, tail:_Tail|None, end:float)->bool:
             if time.monotonic() > end: return False
             time.sleep(.05)
     finally:
-        if tail: tail.show()
+        if tail: tail.show(last=True)
+        if tail and tail.draw: tail.draw('')
     return True
 
 @contextmanager
@@ -277,7 +304,7 @@ def _terminated(folder:Path)->Iterator[None]:
     try: yield
     finally: signal.signal(signal.SIGTERM, old if old is not None else signal.SIG_DFL)
 
-# %% ../../nbs/train/43_launch.ipynb #c041
+# %% ../../nbs/train/43_launch.ipynb #c044
 def launch(
     fn:Callable, # Called as fn(*args, **kw) in each process
     *args:Any, # Its arguments
@@ -324,12 +351,13 @@ def _fits(folder:Path)->list[str]:
     found = [o.split(' ', 1) for o in (folder/'fits').read_text().splitlines()]
     return [f'-1 {path}' for a, path in found if a == max(found, key=lambda o: int(o[0]))[0]]
 
-# %% ../../nbs/train/43_launch.ipynb #c043
+# %% ../../nbs/train/43_launch.ipynb #c046
 def _lead_and_wait(folder:Path, nprocs:int, restarts:int, timeout:float|None, show:bool, env:Mapping[str, str])->None:
     "Start the launcher and wait until it ends, is stopped, or the time is up; nothing is left running."
     end = time.monotonic() + (timeout or float('inf'))
     code = 'import sys; from mlkit.train.launch import _lead; _lead(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))'
-    tail = _Tail(folder/'rank0.log') if show else None
+    tail = _Tail(folder/'rank0.log', _place()) if show else None
+    if tail and (tail.draw or sys.stdout.isatty()): env = {**env, 'MLKIT_PROGRESS': 'terminal'}
     with open(folder/'launcher.log', 'w') as log, _terminated(folder):
         proc = subprocess.Popen([sys.executable, '-c', code, str(folder), str(nprocs), str(restarts)], env=dict(env),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

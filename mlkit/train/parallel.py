@@ -279,11 +279,16 @@ class _Writing(_Sharded):
         from torch.distributed.checkpoint.state_dict import get_state_dict
         if self.disk is None: self.disk = dist.new_group(backend='gloo', timeout=timedelta(seconds=self.timeout))
         temp = path.with_name(f'.{path.name}.tmp')
-        parts = dict(zip(('model', 'opt'), get_state_dict(learn.model, learn.opt), strict=True))
+        parts = _apart(dict(zip(('model', 'opt'), get_state_dict(learn.model, learn.opt), strict=True)))
         if not self.rank: _fresh_folder(temp, state)
         dist.barrier(group=self.host)
         done = dcp.async_save(parts, checkpoint_id=temp, process_group=self.disk) # type: ignore
         keep._thread = _Written(done, temp, path, keep.keep, self.rank)
+
+def _apart(o:Any)->Any:
+    "The same structure with tensors on the host copied: torch copies only those of devices before it writes beside the training."
+    if isinstance(o, torch.Tensor): return o.detach().clone() if o.device.type == 'cpu' else o
+    return {k: _apart(v) for k,v in o.items()} if isinstance(o, dict) else o
 
 def _fresh_folder(temp:Path, state:dict)->None:
     import shutil

@@ -170,7 +170,8 @@ class Progress(_Line):
 
     def before_fit(self, learn:Loop)->None:
         self.rows, self.losses, self._smooth = [], [], None
-        self._kind = self.kind or ('notebook' if _in_notebook() else 'terminal' if _is_terminal(self.out) else 'lines')
+        told = self.kind or os.environ.get('MLKIT_PROGRESS')             # a rank's output is shown by whoever launched it
+        self._kind = told or ('notebook' if _in_notebook() else 'terminal' if _is_terminal(self.out) else 'lines')
         self._every = dict(notebook=.5, terminal=.1, lines=30.)[self._kind]
         self._began = self._epoch_began = time.monotonic()
         self._first, self._handle = learn.epoch*(learn.n_batches or 0) + learn.index, None
