@@ -23,7 +23,8 @@ from .checkpoint import Checkpoint, _named, load_latest, load_training_state, po
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
-from .report import Metrics, Progress, Track
+from .mistakes import bad_class, broadcasts, data_facts, moved
+from .report import Metrics, Progress, Track, _tell
 
 # %% ../../nbs/train/45_learner.ipynb #c008
 class BatchError(RuntimeError): "A batch that the model, the loss or a metric can't take; the original error is its cause."
@@ -49,6 +50,14 @@ def _entered(model:Any)->Iterator[list[tuple[str, Any, Any]]]:
     finally:
         for h in hooks: h.remove()
 
+def _say(text:str)->None:
+    from mlkit.track.run import say
+    say(text)
+
+def _warn(text:str)->None:
+    from mlkit.track.run import warn
+    warn(text)
+
 def _first_line(e:BaseException)->str: return (str(e).strip() or type(e).__name__).splitlines()[0]
 
 # %% ../../nbs/train/45_learner.ipynb #c012
@@ -61,7 +70,9 @@ class _Rehearsal:
         learn.batch = to_device(batch, learn.device) if learn.device.type != 'cpu' else batch
         self._finite(learn.batch)
         with _entered(learn.model) as stack: self._stage('predict', stack)
-        self._stage('get_loss', [])
+        if text := bad_class(learn.loss_func, learn.pred, learn.target): raise BatchError(f'{text}. This is a {self.which} batch')
+        with broadcasts(learn.pred, learn.target) as said: self._stage('get_loss', [])
+        for text in said: _warn(text)
         self._loss()
         for m in learn.metrics:
             if callable(m) and not hasattr(m, 'update'): self._metric(m)
@@ -280,7 +291,7 @@ class _Place(_Kept):
     def _go(self, epochs:int, paused:dict|None)->None:
         "The fit, from the beginning or from where it was stopped."
         self.epochs, self.stop, self._signal, self.resuming = epochs, '', 0, paused is not None
-        self.epoch, self._start = (paused['epoch'], paused['index']) if paused else (0, 0)
+        self.epoch, self._start = (paused['epoch'], self._at(paused)) if paused else (0, 0)
         self.steps_of_fit = epochs*(_length(self.train) or 0)
         was = self.model.training
         if paused: self._restore(paused)
@@ -300,6 +311,15 @@ class _Place(_Kept):
             else: self._call('after_fit')
         finally: self._call('cleanup_fit')
 
+    def _at(self, state:dict)->int:
+        "The batch to go on at; tells what differs from the fit that was stopped."
+        index, said = moved(state.get('data', {}), data_facts(self.train), state['index'])
+        done, was = state['epoch'], state['epochs']
+        if self.epochs < was <= done or self.epochs <= done: said.append(f'{done} epochs are done: nothing is left of epochs={self.epochs}')
+        elif self.epochs != was: said.append(f'the fit goes on to {self.epochs} epochs, not to {was} as it began')
+        if said: _say('; '.join(said))
+        return index
+
     def _restore(self, state:dict)->None:
         "Put the callbacks where `state` says."
         self.global_step, self.results = state['global_step'], dict(state['results'])
@@ -311,10 +331,9 @@ class _Ends(_Place):
     "How a fit is stopped, and what it says then."
     def _same_lr(self, state:dict, lr:float)->None:
         "Say so when a fit goes on with another learning rate than it is given now."
-        from mlkit.track.run import say
         schedule = state['callbacks'].get('Schedule')
         known = schedule['base'][0]['lr'] if schedule else self.opt.param_groups[0]['lr']
-        if known != lr: say(f'the fit goes on with lr={known:g}, as it began; for lr={lr:g} begin anew with resume=False')
+        if known != lr: _say(f'the fit goes on with lr={known:g}, as it began; for lr={lr:g} begin anew with resume=False')
 
     def interrupt(self)->None:
         "End the fit after this batch, as the stop button does; the same `fit` goes on there."
@@ -323,9 +342,11 @@ class _Ends(_Place):
     def _stopped(self)->None:
         "Say how to go on, or end as the signal would have."
         if not self._signal: return
+        where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
+        kept = self.run is not None and any(isinstance(o, Checkpoint) for o in self.acting)
+        if not _interactive(): _say(f'{where} ' + ('fit(..., resume=True) goes on there.' if kept else 'No checkpoint was kept to go on with.'))
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
         if not _interactive(): raise KeyboardInterrupt
-        where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
 # %% ../../nbs/train/45_learner.ipynb #c026
@@ -351,7 +372,7 @@ class Learner(_Ends):
         whole = isinstance(epochs, int) and not isinstance(epochs, bool)
         if not whole or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
         paused, self._paused = self._paused, None
-        if paused and (resume is False or paused['epochs'] != epochs): paused = None
+        if paused and (resume is False or (not resume and paused['epochs'] != epochs)): paused = None
         self.prepare(lr)
         if resume and not paused: paused = self._find(resume, project)
         if paused and lr is not None: self._same_lr(paused, lr)
@@ -362,6 +383,7 @@ class Learner(_Ends):
         with _tracked(self, run, project, name, {**self._settings(epochs), **(config or {})}, paused) as self.run:
             if self.run is not None: self._compile([*acting, Track(self.run)])
             self._go(epochs, paused)
+        if self.run is None and self.loss is not None: _tell([self.loss.item()], self.global_step - 1)
         if self.stop: self._stopped()
 
     def steps(self,
@@ -399,7 +421,8 @@ def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, p
     if run is False: return (yield None)
     live = run or (None if project else current())
     if live is not None: return (yield live)
-    if paused and paused['run']: made = init(project, resume=paused['run'], reinit='create_new')
+    if paused and paused['run']: # chkstyle: ignore
+        made = init(project, resume=paused['run'], resume_step=paused['global_step'] - 1 if paused['global_step'] else None, reinit='create_new')
     else: made = init(project, name, config, reinit='create_new')
     try: yield made
     except KeyboardInterrupt:
