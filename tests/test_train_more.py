@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import mlkit
-from mlkit.train import BatchError, Callback, Checkpoint, DataLoaders, FindNaN, Learner, TensorLoader
+from mlkit.train import BatchError, Callback, DataLoaders, FindNaN, Learner, TensorLoader
 
 X = torch.randn(330, 8, generator=torch.manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -113,7 +113,7 @@ def test_a_fit_stopped_while_validating_keeps_its_last_training_row():
 
 def test_a_killed_fit_shows_each_step_once(tmp_path):
     code = '''import os, sys, torch, torch.nn.functional as F
-from mlkit.train import Callback, Checkpoint, DataLoaders, Learner
+from mlkit.train import Callback, DataLoaders, Learner
 class Kill(Callback):
     order = 99
     def after_batch(self, learn):
@@ -166,3 +166,63 @@ def test_a_loss_that_squeezes_is_left_alone():
         warnings.simplefilter('error')
         learner(nn.Linear(8, 1), dls, loss=lambda p, t: F.mse_loss(p[:, 0], t)).fit(1, run=False, progress=False)
         learner(nn.Linear(8, 1), DataLoaders(TensorLoader(X, X[:, :1], bs=66)), loss=F.mse_loss).fit(1, run=False, progress=False)
+
+
+def test_a_seeded_fit_repeats_and_puts_everything_back():
+    import random
+    from mlkit.train import Seed
+    def end(**kw):
+        learn = learner(cbs=kw.pop('cbs', []), **kw)
+        torch.manual_seed(torch.seed() % 2**31)
+        was = (torch.get_rng_state(), random.getstate(), torch.are_deterministic_algorithms_enabled(),
+            os.environ.get('CUBLAS_WORKSPACE_CONFIG'))
+        learn.fit(2, run=False, progress=False)
+        assert torch.equal(torch.get_rng_state(), was[0]) and random.getstate() == was[1]
+        assert (torch.are_deterministic_algorithms_enabled(), os.environ.get('CUBLAS_WORKSPACE_CONFIG')) == was[2:]
+        return weights(learn.model)
+    a = end(seed=3, deterministic=True)
+    assert torch.equal(a, end(seed=3)) and torch.equal(a, end(cbs=[Seed(3)])) and not torch.equal(a, end(seed=4))
+
+
+def test_what_measures_does_not_change_the_fit(tmp_path):
+    from mlkit.train import Profile, Throughput
+    def end(*cbs):
+        learn = learner(cbs=cbs)
+        torch.manual_seed(1)
+        learn.fit(2, project='p', progress=False)
+        return weights(learn.model)
+    look, speed = Profile(steps=2), Throughput(peak=1e12, count=lambda b: 7*len(b[0]), unit='tokens')
+    plain = end()
+    assert torch.equal(plain, end(look, speed))
+    assert [p.name for p in mlkit.runs('p').latest().files if p.suffix == '.json'] == ['profile.json'] and len(look.df)
+    f = speed.figures()
+    assert speed.counted == 7*264 and speed.flops == 32*2*(8*16*2 + 16*2*3) and 0 < f['mfu'] < 1 and f['tokens_per_s'] > f['samples_per_s']
+
+
+def test_a_seeded_fit_resumes_bitwise():
+    stopped(2, seed=5)
+    learn, whole = learner(seed=5), learner(seed=5)
+    learn.fit(2, project='p', resume=True, progress=False)
+    whole.fit(2, run=False, progress=False)
+    assert torch.equal(weights(learn.model), weights(whole.model))
+
+
+@pytest.mark.parametrize('every', [1, 2])
+def test_activation_checkpointing_changes_no_bit_and_no_name(every):
+    from mlkit.train import ActivationCheckpoint
+    def end(*cbs):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(*[nn.Sequential(nn.Linear(16, 16), nn.GELU(), nn.Dropout(.1))
+            for _ in range(4)]), nn.Linear(16, 2))
+        seen = []
+        class Look(Callback):
+            def after_batch(self, learn): seen.append((learn.loss.item(), list(learn.model.state_dict())))
+        learner(model, cbs=[Look(), *cbs]).fit(2, run=False, progress=False)
+        assert not any('forward' in vars(m) for m in model.modules())
+        return seen
+    assert end(ActivationCheckpoint(every)) == end()
+
+
+def test_a_model_without_blocks_is_told():
+    from mlkit.train import ActivationCheckpoint
+    with pytest.raises(ValueError, match='no blocks to checkpoint'): learner(cbs=[ActivationCheckpoint()]).fit(1, run=False, progress=False)

@@ -3,27 +3,33 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.train.activation import ActivationCheckpoint
     from mlkit.train.callbacks import EMA, Accumulate, Autocast, Clip, Compile, EarlyStop, HalfPrecision, Schedule, ToDevice
     from mlkit.train.checkpoint import Checkpoint, checkpoints
     from mlkit.train.data import DataLoaders, Loader, TensorLoader
     from mlkit.train.diagnose import FindNaN, LayerStats, SplitOnOOM, Timing
     from mlkit.train.learner import BatchError, Learner
     from mlkit.train.loop import Callback, CancelBatch, CancelEpoch, CancelFit, CancelStep, Loop, show_training_loop
+    from mlkit.train.measure import Profile, Seed, Throughput
     from mlkit.train.report import Metrics, Progress, Track, accuracy
 
 _HOME = {
+    'activation': 'ActivationCheckpoint',
     'callbacks': 'EMA Accumulate Autocast Clip Compile EarlyStop HalfPrecision Schedule ToDevice',
     'checkpoint': 'Checkpoint checkpoints',
     'data': 'DataLoaders Loader TensorLoader',
     'diagnose': 'FindNaN LayerStats SplitOnOOM Timing',
     'learner': 'BatchError Learner',
     'loop': 'Callback CancelBatch CancelEpoch CancelFit CancelStep Loop show_training_loop',
+    'measure': 'Profile Seed Throughput',
     'report': 'Metrics Progress Track accuracy'}
 _LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
+__all__ = ['accuracy', 'Accumulate', 'ActivationCheckpoint',
+    'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
     'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'LayerStats', 'Learner',
     'Loader', 'Loop',
-    'Metrics', 'Progress', 'Schedule', 'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
+    'Metrics', 'Profile', 'Progress', 'Schedule', 'Seed', 'show_training_loop', 'SplitOnOOM', 'TensorLoader',
+    'Throughput', 'Timing', 'ToDevice',
     'Track']
 
 def __getattr__(name):

@@ -23,6 +23,7 @@ from .checkpoint import Checkpoint, _named, load_latest, load_training_state, po
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
+from .measure import Seed
 from .mistakes import bad_class, broadcasts, data_facts, moved
 from .report import Metrics, Progress, Track, _tell
 
@@ -50,6 +51,9 @@ def _entered(model:Any)->Iterator[list[tuple[str, Any, Any]]]:
     finally:
         for h in hooks: h.remove()
 
+def _first_line(e:BaseException)->str: return (str(e).strip() or type(e).__name__).splitlines()[0]
+
+# %% ../../nbs/train/45_learner.ipynb #c012
 def _say(text:str)->None:
     from mlkit.track.run import say
     say(text)
@@ -58,9 +62,7 @@ def _warn(text:str)->None:
     from mlkit.track.run import warn
     warn(text)
 
-def _first_line(e:BaseException)->str: return (str(e).strip() or type(e).__name__).splitlines()[0]
-
-# %% ../../nbs/train/45_learner.ipynb #c012
+# %% ../../nbs/train/45_learner.ipynb #c013
 class _Rehearsal:
     "One batch through the model, the loss and the metrics of a learner, before the training."
     def __init__(self, learn:Any, which:str): self.learn, self.which = learn, which
@@ -110,7 +112,7 @@ class _Rehearsal:
             text = f'values that are NaN or infinite, of {t.numel()}: clean the data first'
             if bad := int((~torch.isfinite(t)).sum()): raise BatchError(f'Element {k!r} of a {self.which} batch has {bad} {text}')
 
-# %% ../../nbs/train/45_learner.ipynb #c014
+# %% ../../nbs/train/45_learner.ipynb #c015
 @contextmanager
 def _signals(learn:Any)->Iterator[None]:
     "Turn SIGINT, SIGTERM and SIGUSR1 into the wish to stop after this batch; only the main thread can."
@@ -127,7 +129,7 @@ def _signals(learn:Any)->Iterator[None]:
     finally:
         for n, o in old.items(): signal.signal(n, o if o is not None else signal.SIG_DFL)
 
-# %% ../../nbs/train/45_learner.ipynb #c016
+# %% ../../nbs/train/45_learner.ipynb #c017
 def _as_loaders(dls:Any)->DataLoaders:
     pair = isinstance(dls, (tuple, list)) and len(dls) == 2
     return dls if isinstance(dls, DataLoaders) else DataLoaders(*dls) if pair else DataLoaders(dls)
@@ -154,6 +156,8 @@ class _Made(Loop):
         accumulate:int=1, # Batches to an optimizer step
         clip:float|None=None, # The largest norm of the gradients
         schedule:Any=None, # 'one_cycle', 'cosine', 'linear', or make(opt, lr, steps) that gives a torch scheduler
+        seed:int|None=None, # Seeds Python, NumPy and torch at the beginning of each fit
+        deterministic:bool=False, # Only operations that repeat to the last bit
     ):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
@@ -162,6 +166,7 @@ class _Made(Loop):
         if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
+        self.seed, self.deterministic = seed, deterministic
         self.run, self._signal, self._paused = None, 0, None
 
     def __repr__(self)->str:
@@ -175,6 +180,7 @@ class _Made(Loop):
         out = [*self.cbs, *(_check_callback(o) for o in cbs), Metrics(*self.metrics)]
         if self.device.type != 'cpu': out.append(ToDevice(self.device))
         if self.amp: out.append(mixed_precision(self.amp, self.device.type))
+        if self.seed is not None or self.deterministic: out.append(Seed(self.seed, self.deterministic))
         if self.accumulate > 1: out.append(Accumulate(self.accumulate))
         if self.clip is not None: out.append(Clip(self.clip))
         if self.schedule is not None: out.append(Schedule(self.schedule))
@@ -195,7 +201,7 @@ class _Made(Loop):
         if lr is not None:
             for g in self.opt.param_groups: g['lr'] = lr
 
-# %% ../../nbs/train/45_learner.ipynb #c018
+# %% ../../nbs/train/45_learner.ipynb #c019
 class _Questions(_Made):
     "What can be asked of a learner, and leaves it as it is."
     def rehearse(self)->None:
@@ -236,7 +242,7 @@ class _Questions(_Made):
         self.prepare()
         return summary(self.model, to_device(_sample(self.train), self.device))
 
-# %% ../../nbs/train/45_learner.ipynb #c020
+# %% ../../nbs/train/45_learner.ipynb #c021
 class _Kept(_Questions):
     "The model as it is now: its results and its weights."
     def validate(self)->dict[str, float]: # By name, such as `valid/loss`
@@ -272,7 +278,7 @@ class _Kept(_Questions):
             amp=self.amp, clip=self.clip, accumulate=self.accumulate if self.accumulate > 1 else None)
         return {k: v for k,v in out.items() if v is not None}
 
-# %% ../../nbs/train/45_learner.ipynb #c022
+# %% ../../nbs/train/45_learner.ipynb #c023
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None)->dict|None:
@@ -326,7 +332,7 @@ class _Place(_Kept):
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
-# %% ../../nbs/train/45_learner.ipynb #c024
+# %% ../../nbs/train/45_learner.ipynb #c025
 class _Ends(_Place):
     "How a fit is stopped, and what it says then."
     def _same_lr(self, state:dict, lr:float)->None:
@@ -344,12 +350,13 @@ class _Ends(_Place):
         if not self._signal: return
         where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         kept = self.run is not None and any(isinstance(o, Checkpoint) for o in self.acting)
-        if not _interactive(): _say(f'{where} ' + ('fit(..., resume=True) goes on there.' if kept else 'No checkpoint was kept to go on with.'))
+        how = 'fit(..., resume=True) goes on there.' if kept else 'No checkpoint was kept to go on with.'
+        if not _interactive(): _say(f'{where} {how}')
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
         if not _interactive(): raise KeyboardInterrupt
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c026
+# %% ../../nbs/train/45_learner.ipynb #c027
 class Learner(_Ends):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
@@ -400,7 +407,7 @@ class Learner(_Ends):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c027
+# %% ../../nbs/train/45_learner.ipynb #c028
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')
@@ -421,8 +428,8 @@ def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, p
     if run is False: return (yield None)
     live = run or (None if project else current())
     if live is not None: return (yield live)
-    if paused and paused['run']: # chkstyle: ignore
-        made = init(project, resume=paused['run'], resume_step=paused['global_step'] - 1 if paused['global_step'] else None, reinit='create_new')
+    last = paused['global_step'] - 1 if paused and paused['global_step'] else None      # rows after it will be written again
+    if paused and paused['run']: made = init(project, resume=paused['run'], resume_step=last, reinit='create_new')
     else: made = init(project, name, config, reinit='create_new')
     try: yield made
     except KeyboardInterrupt:

@@ -23,7 +23,7 @@ def _kind(loss:Any)->tuple[str, dict]:
     name = getattr(own, '__name__', type(own).__name__)
     return name.lower().replace('_', ''), getattr(loss, 'keywords', None) or getattr(own, '__dict__', {})
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c009
+# %% ../../nbs/train/40b_mistakes.ipynb #c010
 def bad_class(
     loss:Callable|None, # The loss function
     pred:Any, # Scores, `(samples, classes, ...)`
@@ -36,12 +36,12 @@ def bad_class(
     n, kept = pred.shape[min(1, pred.dim() - 1)], target[target != kw.get('ignore_index', -100)]
     if not kept.numel(): return ''
     low, high = int(kept.min()), int(kept.max())
-    if 0 <= low and high < n: return ''
+    if low >= 0 and high < n: return ''
     text = f'The target holds the class {high if high >= n else low}, and the model gives {n} scores, for the classes 0 to {n - 1}'
     return text + (f': give the model {high + 1} outputs, or count the classes from 0' if high >= n
         else ': count the classes from 0, or name what to skip by ignore_index')
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c017
+# %% ../../nbs/train/40b_mistakes.ipynb #c018
 class _Watch(torch.overrides.TorchFunctionMode):
     "Notes a call that brings two shapes together in which only dimensions of one differ."
     def __init__(self, shapes:set): self.shapes, self.found = shapes, ''
@@ -50,7 +50,7 @@ class _Watch(torch.overrides.TorchFunctionMode):
         if pair == self.shapes and not self.found: self.found = getattr(func, '__name__', str(func))
         return func(*args, **(kwargs or {}))
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c018
+# %% ../../nbs/train/40b_mistakes.ipynb #c019
 @contextmanager
 def broadcasts(
     pred:Any, # The model's output
@@ -65,7 +65,7 @@ def broadcasts(
         said.append(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} meet in {seen.found} as {wide}: each prediction '
             f'is compared with each target. Give both one shape: pred.squeeze(-1), or target.unsqueeze(-1)')
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c020
+# %% ../../nbs/train/40b_mistakes.ipynb #c021
 def _grows(a:tuple, b:tuple)->bool:
     "Whether shapes of equally many elements broadcast to more."
     from math import prod
@@ -73,7 +73,7 @@ def _grows(a:tuple, b:tuple)->bool:
     try: return prod(torch.broadcast_shapes(a, b)) > prod(a)
     except RuntimeError: return False
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c024
+# %% ../../nbs/train/40b_mistakes.ipynb #c025
 def data_facts(
     dl:Any, # The training batches
 )->dict[str, Any]: # `bs`, `samples` and `seed`, where they are known
@@ -82,7 +82,7 @@ def data_facts(
     own = dict(bs=getattr(order, 'bs', None), samples=getattr(order, 'n', None), seed=getattr(order, 'seed', None))
     return {k: v for k,v in own.items() if v is not None}
 
-# %% ../../nbs/train/40b_mistakes.ipynb #c028
+# %% ../../nbs/train/40b_mistakes.ipynb #c029
 def moved(
     was:dict[str, Any], # The facts in the checkpoint
     now:dict[str, Any], # Those of today
@@ -94,8 +94,10 @@ def moved(
     if 'bs' in new:
         a, b = new['bs']
         index, twice = divmod(index*a, b)
-        said.append(f'the batch size is {b} and was {a}: the fit goes on at the same sample' + (f', less {twice} that come again' if twice else ''))
+        again = f', less {twice} that come again' if twice else ''
+        said.append(f'the batch size is {b} and was {a}: the fit goes on at the same sample{again}')
     for key, what in (('samples', 'number of training samples'), ('seed', "seed of the batches' order")):
-        if key in new: said.append(f'the {what} is {new[key][1]} and was {new[key][0]}: in this epoch some samples may come twice, others not')
+        mixed = 'in this epoch some samples may come twice, others not'
+        if key in new: said.append(f'the {what} is {new[key][1]} and was {new[key][0]}: {mixed}')
     if said: said.append('model, optimizer and step count are kept; the end is not that of a fit that never stopped')
     return index, said

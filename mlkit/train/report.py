@@ -89,7 +89,7 @@ def _tell(losses:Sequence[float], first:int)->bool:
     say(f'the loss is {v} at step {first + i}; the fit goes on. FindNaN() among its cbs stops there and names the module it came from')
     return True
 
-# %% ../../nbs/train/41a_report.ipynb #c019
+# %% ../../nbs/train/41a_report.ipynb #c020
 class Track(Callback):
     "Write losses, learning rates and results to a run."
     order = 80
@@ -130,7 +130,7 @@ class Track(Callback):
 
     def cleanup_fit(self, learn:Loop)->None: self.flush()
 
-# %% ../../nbs/train/41a_report.ipynb #c023
+# %% ../../nbs/train/41a_report.ipynb #c024
 def show_time(
     seconds:float, # How long
 )->str: # Such as 0:07 or 1:02:33
@@ -145,7 +145,7 @@ def show_number(
     "A result as people read it."
     return f'{v:.4g}' if isinstance(v, (int, float)) else str(v)
 
-# %% ../../nbs/train/41a_report.ipynb #c026
+# %% ../../nbs/train/41a_report.ipynb #c027
 class _Line(Callback):
     "How far a fit is, in a line."
     _smooth:float|None; _began:float; _first:int
@@ -168,7 +168,7 @@ class _Line(Callback):
         place = f'epoch {min(learn.epoch + 1, learn.epochs)}/{learn.epochs} {what} {learn.index}/{n or "?"}'
         return f'{bar} {place}{loss}{rate}  {show_time(spent)}<{show_time(left)}'
 
-# %% ../../nbs/train/41a_report.ipynb #c028
+# %% ../../nbs/train/41a_report.ipynb #c029
 class Progress(_Line):
     "Show how far a fit is: a bar in a terminal, a bar, a table and curves in a notebook, lines in a log file."
     order = 90
@@ -233,7 +233,7 @@ class Progress(_Line):
         if self._handle is None: self._handle = display(html, display_id=True)
         else: self._handle.update(html)
 
-# %% ../../nbs/train/41a_report.ipynb #c030
+# %% ../../nbs/train/41a_report.ipynb #c031
 def _is_terminal(out:Any)->bool: return hasattr(out, 'isatty') and out.isatty() and os.environ.get('TERM') != 'dumb'
 
 def _in_notebook()->bool:
@@ -242,7 +242,7 @@ def _in_notebook()->bool:
     shell = ip.get_ipython() if ip else None
     return shell is not None and hasattr(shell, 'kernel')
 
-# %% ../../nbs/train/41a_report.ipynb #c032
+# %% ../../nbs/train/41a_report.ipynb #c033
 def _curve(points:Sequence[tuple], w:int=420, h:int=90)->str:
     "A line as SVG; at most 400 points, of each stretch the lowest and the highest."
     points = [(x, y) for x,y in points if math.isfinite(y)]
