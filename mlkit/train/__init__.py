@@ -5,6 +5,7 @@ from types import ModuleType as _ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.train.activation import ActivationCheckpoint
     from mlkit.train.callbacks import EMA, Accumulate, Autocast, Clip, Compile, EarlyStop, HalfPrecision, Schedule, ToDevice
     from mlkit.train.checkpoint import Checkpoint, checkpoints
     from mlkit.train.data import DataLoaders, Loader, TensorLoader
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
     from mlkit.train.launch import RankError, launch
     from mlkit.train.learner import BatchError, Learner
     from mlkit.train.loop import Callback, CancelBatch, CancelEpoch, CancelFit, CancelStep, Loop, show_training_loop
+    from mlkit.train.measure import Profile, Seed, Throughput
     from mlkit.train.parallel import Parallel
     from mlkit.train.report import Metrics, Progress, Track, accuracy
 
 _HOME = {
+    'activation': 'ActivationCheckpoint',
     'callbacks': 'EMA Accumulate Autocast Clip Compile EarlyStop HalfPrecision Schedule ToDevice',
     'checkpoint': 'Checkpoint checkpoints',
     'data': 'DataLoaders Loader TensorLoader',
@@ -23,14 +26,15 @@ _HOME = {
     'launch': 'RankError launch',
     'learner': 'BatchError Learner',
     'loop': 'Callback CancelBatch CancelEpoch CancelFit CancelStep Loop show_training_loop',
+    'measure': 'Profile Seed Throughput',
     'parallel': 'Parallel',
     'report': 'Metrics Progress Track accuracy'}
 _LAZY = {name: f'mlkit.train.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['accuracy', 'Accumulate', 'Autocast', 'BatchError', 'Callback', 'CancelBatch', 'CancelEpoch', 'CancelFit', 'CancelStep',
-    'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop', 'EMA', 'FindNaN', 'HalfPrecision', 'launch',
-    'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Parallel', 'Progress', 'RankError', 'Schedule',
-    'show_training_loop', 'SplitOnOOM', 'TensorLoader', 'Timing', 'ToDevice',
-    'Track']
+__all__ = ['Accumulate', 'accuracy', 'ActivationCheckpoint', 'Autocast', 'BatchError', 'Callback', 'CancelBatch',
+    'CancelEpoch', 'CancelFit', 'CancelStep', 'Checkpoint', 'checkpoints', 'Clip', 'Compile', 'DataLoaders', 'EarlyStop',
+    'EMA', 'FindNaN', 'HalfPrecision', 'launch', 'LayerStats', 'Learner', 'Loader', 'Loop', 'Metrics', 'Parallel',
+    'Profile', 'Progress', 'RankError', 'Schedule', 'Seed', 'show_training_loop', 'SplitOnOOM', 'TensorLoader',
+    'Throughput', 'Timing', 'ToDevice', 'Track']
 
 class _Package(_ModuleType):
     "A package in which a function keeps its name although a module is called the same."

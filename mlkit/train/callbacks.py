@@ -184,7 +184,9 @@ class Schedule(Callback):
         n = learn.steps_of_fit if self.every == 'step' else learn.epochs
         self._sched = make(*([learn.opt] if len(needed) == 1 else [learn.opt, lr, n]))
         if state:
+            longer = {k: v for k,v in vars(self._sched).items() if k in ('total_steps', '_schedule_phases')} # of a one-cycle
             self._sched.load_state_dict(state['sched'])
+            vars(self._sched).update(longer)
             for g, now in zip(groups, state['now'], strict=True): g.update(now)
         self._groups = groups
 

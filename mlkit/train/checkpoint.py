@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from .loop import Callback, Loop
+from .mistakes import data_facts
 
 # %% ../../nbs/train/42_checkpoint.ipynb #c007
 def rng_state()->dict[str, Any]:
@@ -60,7 +61,8 @@ def position(
     index = learn.index if learn.training else learn.trained
     if learn.epoch_over: index = 0
     return dict(epochs=learn.epochs, epoch=learn.epoch, index=index, global_step=learn.global_step, results=dict(learn.results),
-        callbacks={k: s for k,o in _named(learn.acting).items() if (s := o.state_dict())}, rng=rng_state())
+        data=data_facts(learn.train), rng=rng_state(),
+        callbacks={k: s for k,o in _named(learn.acting).items() if (s := o.state_dict())})
 
 # %% ../../nbs/train/42_checkpoint.ipynb #c012
 def training_state(

@@ -18,14 +18,17 @@ from typing import Any
 
 import torch
 
+from .activation import ActivationCheckpoint
 from .callbacks import Accumulate, Clip, Schedule, ToDevice, best_device, mixed_precision, to_device
 from .checkpoint import Checkpoint, _named, checkpoints, load_latest, load_training_state, own_rng, position, save_atomic
 from .data import DataLoaders, Loader
 from .find import BSFind, LRFind, bs_find, lr_find, summary
 from .launch import start
 from .loop import Callback, CancelFit, Loop, _check_callback, _length, show_training_loop
+from .measure import Seed
+from .mistakes import bad_class, broadcasts, data_facts, moved
 from .parallel import InRank, as_parallel, at_same_sample, earlier_fit
-from .report import Metrics, Progress, Track
+from .report import Metrics, Progress, Track, _tell
 
 # %% ../../nbs/train/45_learner.ipynb #c008
 class BatchError(RuntimeError): "A batch that the model, the loss or a metric can't take; the original error is its cause."
@@ -54,6 +57,15 @@ def _entered(model:Any)->Iterator[list[tuple[str, Any, Any]]]:
 def _first_line(e:BaseException)->str: return (str(e).strip() or type(e).__name__).splitlines()[0]
 
 # %% ../../nbs/train/45_learner.ipynb #c012
+def _say(text:str)->None:
+    from mlkit.track.run import say
+    say(text)
+
+def _warn(text:str)->None:
+    from mlkit.track.run import warn
+    warn(text)
+
+# %% ../../nbs/train/45_learner.ipynb #c014
 class _Rehearsal:
     "One batch through the model, the loss and the metrics of a learner, before the training."
     def __init__(self, learn:Any, which:str): self.learn, self.which = learn, which
@@ -63,7 +75,9 @@ class _Rehearsal:
         learn.batch = to_device(batch, learn.device) if learn.device.type != 'cpu' else batch
         self._finite(learn.batch)
         with _entered(learn.model) as stack: self._stage('predict', stack)
-        self._stage('get_loss', [])
+        if text := bad_class(learn.loss_func, learn.pred, learn.target): raise BatchError(f'{text}. This is a {self.which} batch')
+        with broadcasts(learn.pred, learn.target) as said: self._stage('get_loss', [])
+        for text in said: _warn(text)
         self._loss()
         for m in learn.metrics:
             if callable(m) and not hasattr(m, 'update'): self._metric(m)
@@ -101,7 +115,7 @@ class _Rehearsal:
             text = f'values that are NaN or infinite, of {t.numel()}: clean the data first'
             if bad := int((~torch.isfinite(t)).sum()): raise BatchError(f'Element {k!r} of a {self.which} batch has {bad} {text}')
 
-# %% ../../nbs/train/45_learner.ipynb #c014
+# %% ../../nbs/train/45_learner.ipynb #c016
 @contextmanager
 def _signals(learn:Any)->Iterator[None]:
     "Turn SIGINT, SIGTERM and SIGUSR1 into the wish to stop after this batch; only the main thread can."
@@ -119,7 +133,7 @@ def _signals(learn:Any)->Iterator[None]:
     finally:
         for n, o in old.items(): signal.signal(n, o if o is not None else signal.SIG_DFL)
 
-# %% ../../nbs/train/45_learner.ipynb #c016
+# %% ../../nbs/train/45_learner.ipynb #c018
 def _as_loaders(dls:Any)->DataLoaders:
     pair = isinstance(dls, (tuple, list)) and len(dls) == 2
     return dls if isinstance(dls, DataLoaders) else DataLoaders(*dls) if pair else DataLoaders(dls)
@@ -147,6 +161,9 @@ class _Made(Loop):
         clip:float|None=None, # The largest norm of the gradients
         schedule:Any=None, # 'one_cycle', 'cosine', 'linear', or make(opt, lr, steps) that gives a torch scheduler
         parallel:Any=None, # On several ranks: 'ddp' (the default), 'fsdp', a `Parallel`; False trains each alone
+        seed:int|None=None, # Seeds Python, NumPy and torch at the beginning of each fit
+        deterministic:bool=False, # Only operations that repeat to the last bit
+        checkpointing:Any=None, # Compute activations twice: True for all blocks, n for each n-th, 'auto' for as many as needed, or names
     ):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
@@ -155,12 +172,13 @@ class _Made(Loop):
         if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
+        self.seed, self.deterministic, self.checkpointing = seed, deterministic, checkpointing
         self.run, self._signal, self._paused, self._fits = None, 0, None, []
         self._how, _ = parallel, as_parallel(parallel)
 
     def __repr__(self)->str:
-        n = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        return f'Learner({type(self.model).__name__} with {n:,} trainable parameters, {self.dls!r}, {self.device})'
+        n = f'{sum(p.numel() for p in self.model.parameters() if p.requires_grad):,}'
+        return f'Learner({type(self.model).__name__} with {n} trainable parameters, {self.dls!r}, {self.device})'
 
     def callbacks(self,
         cbs:Sequence[Callback]=(), # More, for one fit
@@ -169,6 +187,8 @@ class _Made(Loop):
         out = [*self.cbs, *(_check_callback(o) for o in cbs), Metrics(*self.metrics)]
         if self.device.type != 'cpu': out.append(ToDevice(self.device))
         if self.amp: out.append(mixed_precision(self.amp, self.device.type))
+        if self.seed is not None or self.deterministic: out.append(Seed(self.seed, self.deterministic))
+        if self.checkpointing: out.append(ActivationCheckpoint(self.checkpointing))
         if self.accumulate > 1: out.append(Accumulate(self.accumulate))
         if self.clip is not None: out.append(Clip(self.clip))
         if self.schedule is not None: out.append(Schedule(self.schedule))
@@ -182,18 +202,15 @@ class _Made(Loop):
         for dl, what in ((self.train, 'training'), (self.valid, 'validation')):
             text = f'There is not one {what} batch: is the data set empty, or smaller than a batch with drop_last?'
             if dl is not None and _length(dl) == 0: raise ValueError(text)
-        if self.parallel is None and (p := as_parallel(self._how)) is not None:
-            p.prepare(self)
-            self.parallel = p
+        if self.parallel is None and (p := as_parallel(self._how)) is not None: self.parallel = p.prepare(self) or p
         self.model.to(self.device)
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
-        ready = isinstance(self.make_opt, torch.optim.Optimizer)
-        if self.opt is None: self.opt = self.make_opt if ready else self.make_opt(params, lr=lr or self.lr)
-        if lr is not None:
-            for g in self.opt.param_groups: g['lr'] = lr
+        make = self.make_opt
+        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=lr or self.lr)
+        for g in self.opt.param_groups if lr is not None else (): g['lr'] = lr
 
-# %% ../../nbs/train/45_learner.ipynb #c018
+# %% ../../nbs/train/45_learner.ipynb #c020
 class _Questions(_Made):
     "What can be asked of a learner, and leaves it as it is."
     def rehearse(self)->None:
@@ -234,7 +251,7 @@ class _Questions(_Made):
         self.prepare()
         return summary(self.model, to_device(_sample(self.train), self.device))
 
-# %% ../../nbs/train/45_learner.ipynb #c020
+# %% ../../nbs/train/45_learner.ipynb #c022
 class _Kept(_Questions):
     "The model as it is now: its results and its weights."
     def validate(self)->dict[str, float]: # By name, such as `valid/loss`
@@ -268,14 +285,13 @@ class _Kept(_Questions):
         loss, p = self.loss_func, self.parallel
         bs = getattr(getattr(self.train, 'order', None), 'bs', None) or getattr(getattr(self.train, 'dl', None), 'batch_size', None)
         def name(o:Any)->str|None: return o if o is None or isinstance(o, str) else getattr(o, '__name__', type(o).__name__)
-        out = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)),
-            model=type(self.model).__name__.removeprefix('FSDP'),
-            loss=name(loss), params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule),
-            amp=self.amp, clip=self.clip, ranks=p and p.world, parallel=p and p.kind,
-            accumulate=self.accumulate if self.accumulate > 1 else None)
+        model = type(self.model).__name__.removeprefix('FSDP')
+        own = dict(epochs=epochs, lr=self.opt.param_groups[0]['lr'], bs=bs, opt=name(type(self.opt)), model=model, loss=name(loss))
+        out = dict(own, params=sum(p.numel() for p in self.model.parameters()), schedule=name(self.schedule), amp=self.amp,
+            clip=self.clip, ranks=p and p.world, parallel=p and p.kind, accumulate=self.accumulate if self.accumulate > 1 else None)
         return {k: v for k,v in out.items() if v is not None}
 
-# %% ../../nbs/train/45_learner.ipynb #c022
+# %% ../../nbs/train/45_learner.ipynb #c024
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None)->str|None:
@@ -298,10 +314,10 @@ class _Place(_Kept):
     def _go(self, epochs:int, paused:dict|None)->None:
         "The fit, from the beginning or from where it was stopped."
         self.epochs, self.stop, self._signal, self.resuming = epochs, '', 0, paused is not None
-        self.epoch, self._start = (paused['epoch'], paused['index']) if paused else (0, 0)
+        self.epoch, self._start = (paused['epoch'], self._at(paused)) if paused else (0, 0)
         self.steps_of_fit = epochs*(_length(self.train) or 0)
-        was = self.model.training
         if paused: self._restore(paused)
+        was = self.model.training
         try:
             with _signals(self): self._run_epochs(paused)
         finally: self.model.train(was)
@@ -318,21 +334,28 @@ class _Place(_Kept):
             else: self._call('after_fit')
         finally: self._call('cleanup_fit')
 
+    def _at(self, state:dict)->int:
+        "The batch to go on at; tells what differs from the fit that was stopped."
+        index, said = moved(state.get('data', {}), data_facts(self.train), state['index'])
+        if self.epochs <= (done := state['epoch']): said.append(f'{done} epochs are done: nothing is left of epochs={self.epochs}')
+        elif self.epochs != (was := state['epochs']): said.append(f'the fit goes on to {self.epochs} epochs, not to {was} as it began')
+        if said: _say('; '.join(said))
+        return index
+
     def _restore(self, state:dict)->None:
         "Put the callbacks where `state` says."
         self.global_step, self.results = state['global_step'], dict(state['results'])
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
-# %% ../../nbs/train/45_learner.ipynb #c024
+# %% ../../nbs/train/45_learner.ipynb #c026
 class _Ends(_Place):
     "How a fit is stopped, and what it says then."
     def _same_lr(self, state:dict, lr:float)->None:
         "Say so when a fit goes on with another learning rate than it is given now."
-        from mlkit.track.run import say
         schedule = state['callbacks'].get('Schedule')
         known = schedule['base'][0]['lr'] if schedule else self.opt.param_groups[0]['lr']
-        if known != lr: say(f'the fit goes on with lr={known:g}, as it began; for lr={lr:g} begin anew with resume=False')
+        if known != lr: _say(f'the fit goes on with lr={known:g}, as it began; for lr={lr:g} begin anew with resume=False')
 
     def interrupt(self)->None:
         "End the fit after this batch, as the stop button does; the same `fit` goes on there."
@@ -342,12 +365,15 @@ class _Ends(_Place):
     def _stopped(self)->None:
         "Say how to go on, or end as the signal would have."
         if not self._signal: return
+        where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
+        kept = self.run is not None and any(isinstance(o, Checkpoint) for o in self.acting)
+        how = 'fit(..., resume=True) goes on there.' if kept else 'No checkpoint was kept to go on with.'
+        if not _interactive(): _say(f'{where} {how}')
         if self._signal != signal.SIGINT: signal.raise_signal(self._signal)
         if not _interactive(): raise KeyboardInterrupt
-        where = f'Stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.index}.'
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c026
+# %% ../../nbs/train/45_learner.ipynb #c028
 class Learner(_Ends):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
@@ -370,7 +396,7 @@ class Learner(_Ends):
         whole = isinstance(epochs, int) and not isinstance(epochs, bool)
         if not whole or epochs < 1: raise ValueError(f'epochs={epochs!r}: pass a whole number from 1 up')
         paused, self._paused = self._paused, None
-        if paused and (resume is False or paused['epochs'] != epochs): paused = None
+        if paused and (resume is False or (not resume and paused['epochs'] != epochs)): paused = None
         self.prepare(lr)
         again = earlier_fit(self.parallel) if self.parallel is not None and resume is None and not paused else None
         if again: paused = self._take_up(again) or dict(again=again)
@@ -385,6 +411,7 @@ class Learner(_Ends):
             track = Track if self.parallel is None else self.parallel.track
             if self.run is not None: self._compile([*acting, track(self.run)])
             self._go(epochs, paused)
+        if self.run is None and self.loss is not None and not self.rank: _tell([self.loss.item()], self.global_step - 1)
         if self.stop: self._stopped()
 
     def launch(self,
@@ -430,7 +457,7 @@ class Learner(_Ends):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c028
+# %% ../../nbs/train/45_learner.ipynb #c030
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')
@@ -444,11 +471,11 @@ def _sample(dl:Any)->Any:
         for places in dl.order: return dl.dl.collate_fn([dl.dl.dataset[i] for i in places]) # type: ignore
     return next(iter(dl.at(0)), None)
 
-# %% ../../nbs/train/45_learner.ipynb #c030
-def _run_of(paused:dict|None)->tuple[str|None, str]|None:
-    "Project and id of the run that a fit goes on with."
-    if paused and 'again' in paused: return Path(paused['again']).parent.name, Path(paused['again']).name
-    return (None, paused['run']) if paused and paused['run'] else None
+# %% ../../nbs/train/45_learner.ipynb #c032
+def _run_of(paused:dict|None)->tuple[str|None, str, int|None]|None:
+    "Project and id of the run that a fit goes on with, and the last step that isn't done again."
+    if paused and 'again' in paused: return Path(paused['again']).parent.name, Path(paused['again']).name, None
+    return (None, paused['run'], paused['global_step'] - 1 if paused['global_step'] else None) if paused and paused['run'] else None
 
 def _around()->Any:
     "The run that goes on around a launch."
@@ -463,7 +490,7 @@ def _tracked(learn:Any, run:Any, project:str|None, name:str|None, config:dict, i
     live = run or (None if project else current() or (_around() if learn.parallel is not None else None))
     if live is not None: return (yield live)
     if into: project, name, config = into[0] or project, None, {}
-    made = init(project, name, config or None, resume=into and into[1], reinit='create_new')
+    made = init(project, name, config or None, resume=into and into[1], resume_step=into[2] if into else None, reinit='create_new')
     try: yield made
     except KeyboardInterrupt:
         made.finish('interrupted')

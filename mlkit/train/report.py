@@ -80,7 +80,16 @@ class Metrics(Callback):
 
     def after_valid(self, learn:Loop)->None: learn.results.update({k: m.compute() for k,m in self._all.items()})
 
-# %% ../../nbs/train/41a_report.ipynb #c017
+# %% ../../nbs/train/41a_report.ipynb #c018
+def _tell(losses:Sequence[float], first:int)->bool:
+    "Say which of `losses`, the first of which is of step `first`, isn't finite; whether one was."
+    from mlkit.track.run import say
+    i, v = next(((i, v) for i,v in enumerate(losses) if not math.isfinite(v)), (0, 0.))
+    if math.isfinite(v): return False
+    say(f'the loss is {v} at step {first + i}; the fit goes on. FindNaN() among its cbs stops there and names the module it came from')
+    return True
+
+# %% ../../nbs/train/41a_report.ipynb #c020
 class Track(Callback):
     "Write losses, learning rates and results to a run."
     order = 80
@@ -89,8 +98,10 @@ class Track(Callback):
         seconds:float=.1, # How long a loss may wait on its device until it is read
     ):
         self.run, self.seconds = run, seconds
-        self._rows, self._due = [], 0.
+        self._rows, self._due, self._told = [], 0., False
         self._sum = self._n = 0.
+
+    def before_fit(self, learn:Loop)->None: self._told = False
 
     def before_train(self, learn:Loop)->None:
         self._sum = self._n = 0.
@@ -107,7 +118,8 @@ class Track(Callback):
         rows, self._rows = self._rows, []
         if not rows: return
         with torch.no_grad(): losses = torch.stack([loss for _, loss, _ in rows]).tolist()
-        self._sum, self._n = self._sum + sum(losses), self._n + len(losses)
+        self._sum, self._n = self._sum + (total := sum(losses)), self._n + len(losses)
+        if not self._told and not math.isfinite(total): self._told = _tell(losses, rows[0][0])
         log = self.run.log
         for (step, _, lr), loss in zip(rows, losses, strict=True): log({'train/loss': loss, 'train/lr': lr}, step)
 
@@ -118,7 +130,7 @@ class Track(Callback):
 
     def cleanup_fit(self, learn:Loop)->None: self.flush()
 
-# %% ../../nbs/train/41a_report.ipynb #c021
+# %% ../../nbs/train/41a_report.ipynb #c024
 def show_time(
     seconds:float, # How long
 )->str: # Such as 0:07 or 1:02:33
@@ -133,7 +145,7 @@ def show_number(
     "A result as people read it."
     return f'{v:.4g}' if isinstance(v, (int, float)) else str(v)
 
-# %% ../../nbs/train/41a_report.ipynb #c024
+# %% ../../nbs/train/41a_report.ipynb #c027
 class _Line(Callback):
     "How far a fit is, in a line."
     _smooth:float|None; _began:float; _first:int
@@ -156,7 +168,7 @@ class _Line(Callback):
         place = f'epoch {min(learn.epoch + 1, learn.epochs)}/{learn.epochs} {what} {learn.index}/{n or "?"}'
         return f'{bar} {place}{loss}{rate}  {show_time(spent)}<{show_time(left)}'
 
-# %% ../../nbs/train/41a_report.ipynb #c026
+# %% ../../nbs/train/41a_report.ipynb #c029
 class Progress(_Line):
     "Show how far a fit is: a bar in a terminal, a bar, a table and curves in a notebook, lines in a log file."
     order = 90
@@ -222,7 +234,7 @@ class Progress(_Line):
         if self._handle is None: self._handle = display(html, display_id=True)
         else: self._handle.update(html)
 
-# %% ../../nbs/train/41a_report.ipynb #c028
+# %% ../../nbs/train/41a_report.ipynb #c031
 def _is_terminal(out:Any)->bool: return hasattr(out, 'isatty') and out.isatty() and os.environ.get('TERM') != 'dumb'
 
 def _in_notebook()->bool:
@@ -231,7 +243,7 @@ def _in_notebook()->bool:
     shell = ip.get_ipython() if ip else None
     return shell is not None and hasattr(shell, 'kernel')
 
-# %% ../../nbs/train/41a_report.ipynb #c030
+# %% ../../nbs/train/41a_report.ipynb #c033
 def _curve(points:Sequence[tuple], w:int=420, h:int=90)->str:
     "A line as SVG; at most 400 points, of each stretch the lowest and the highest."
     points = [(x, y) for x,y in points if math.isfinite(y)]
