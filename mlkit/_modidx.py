@@ -2142,6 +2142,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'mlkit.train.parallel._Wishes.ask': ('train/parallel.html#_wishes.ask', 'mlkit/train/parallel.py'),
                                       'mlkit.train.parallel._Wishes.begin': ( 'train/parallel.html#_wishes.begin',
                                                                               'mlkit/train/parallel.py'),
+                                      'mlkit.train.parallel._Wishes.count': ( 'train/parallel.html#_wishes.count',
+                                                                              'mlkit/train/parallel.py'),
                                       'mlkit.train.parallel._Wishes.read': ('train/parallel.html#_wishes.read', 'mlkit/train/parallel.py'),
                                       'mlkit.train.parallel._Wishes.send': ('train/parallel.html#_wishes.send', 'mlkit/train/parallel.py'),
                                       'mlkit.train.parallel._Wishes.settle': ( 'train/parallel.html#_wishes.settle',

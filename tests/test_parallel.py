@@ -135,7 +135,7 @@ def stops():
 def test_all_stop_at_the_same_batch(store):
     "Whoever stops, and however; and data of unknown or odd length makes equally many steps on each rank."
     first, second = launch(stops, show=False, timeout=120)
-    assert first[:4] == [(1, o[1], o[2]) for o in first[:4]] and all(4 < o[1] <= 6 for o in first[:4]), first[:4]
+    assert all(o[0] < 3 and o[2] for o in first[:4]), first[:4]
     assert first == second
     one = learner(32, cbs=[EarlyStop(patience=2, delta=9.)])
     one.fit(9, run=False, progress=False)

@@ -148,6 +148,8 @@ def _work(place:str)->None:
     sys.exit(status)
 
 # %% ../../nbs/train/43_launch.ipynb #c029
+_FIRST = 'import sys; sys.path[:] = filter(None, sys.path)' # Else what lies in the working directory would stand before all modules
+
 def _lead(place:str, nprocs:int, restarts:int)->None:
     "Run the elastic launcher, and leave in the folder how the ranks ended."
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -156,12 +158,12 @@ def _lead(place:str, nprocs:int, restarts:int)->None:
     _watch_parent(folder)
     config = LaunchConfig(1, 1, nprocs, run_id=folder.name, rdzv_backend='c10d', rdzv_endpoint='127.0.0.1:0', local_addr='127.0.0.1',
         max_restarts=restarts, monitor_interval=.1, rdzv_configs=dict(timeout=120))
-    code = 'import sys; from mlkit.train.launch import _work; _work(sys.argv[1])'
+    code = f'{_FIRST}; from mlkit.train.launch import _work; _work(sys.argv[1])'
     try: elastic_launch(config, sys.executable)('-u', '-c', code, place)
     except ChildFailedError as e: _dump({r: o.exitcode for r,o in e.failures.items()}, folder/'failed')
 
 # %% ../../nbs/train/43_launch.ipynb #c030
-_TAKEN = re.compile('(RANK|WORLD_SIZE|LOCAL_|GROUP_|ROLE_|MASTER_|TORCHELASTIC_)')
+_TAKEN = re.compile('((LOCAL_|GROUP_|ROLE_|NODE_)?(RANK|WORLD_SIZE)$|ROLE_NAME$|MASTER_|TORCHELASTIC_)')
 
 def _environment(folder:Path, nprocs:int, more:Mapping[str, str])->dict[str, str]:
     "The environment of a launch: threads shared out, and nothing left of a launch around it."
@@ -355,7 +357,7 @@ def _fits(folder:Path)->list[str]:
 def _lead_and_wait(folder:Path, nprocs:int, restarts:int, timeout:float|None, show:bool, env:Mapping[str, str])->None:
     "Start the launcher and wait until it ends, is stopped, or the time is up; nothing is left running."
     end = time.monotonic() + (timeout or float('inf'))
-    code = 'import sys; from mlkit.train.launch import _lead; _lead(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))'
+    code = f'{_FIRST}; from mlkit.train.launch import _lead; _lead(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))'
     tail = _Tail(folder/'rank0.log', _place()) if show else None
     if tail and (tail.draw or sys.stdout.isatty()): env = {**env, 'MLKIT_PROGRESS': 'terminal'}
     with open(folder/'launcher.log', 'w') as log, _terminated(folder):
