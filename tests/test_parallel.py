@@ -304,7 +304,8 @@ def gone(folder): return all(not os.path.exists(f'/proc/{o.read_text()}') for o 
 def test_nothing_is_left_behind(script, tmp_path):
     "When the time is up, and when the one who launched is killed."
     r = script(HANG, 'limit')
-    assert 'TimeoutError' in r.err and gone(tmp_path)
+    assert 'TimeoutError' in r.err
+    until(lambda: gone(tmp_path), 30)
     for o in tmp_path.glob('pid*'): o.unlink()
     p = script.start(HANG, 'killed')
     until(lambda: len([o for o in tmp_path.glob('pid*') if o.read_text()]) == 2, 60)
