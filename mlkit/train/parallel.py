@@ -383,7 +383,7 @@ def _note(learn:Any)->None:
 # %% ../../nbs/train/44_parallel.ipynb #c039
 class _Ready(_Writing):
     "What is done once, before the optimizer is made."
-    blocks:Sequence[type]; split:bool; options:dict
+    blocks:Sequence[type]; split:bool; options:dict; _acc:Any
 
     def prepare(self, learn:Any)->None:
         "Join the others, take a share of the data, and bring the model to where it belongs."
@@ -408,6 +408,14 @@ class _Ready(_Writing):
         torch.manual_seed(seed)
         random.seed(seed)
         if np := sys.modules.get('numpy'): np.random.seed(seed % 2**32)
+
+    def _pending(self)->bool: return self._acc is not None and self._acc._seen > 0
+
+    def all_save(self, wish:bool)->bool:
+        "Whether all save now; `wish` counts from the next batch on."
+        now = super().all_save(wish) and not self._pending()
+        if now: self._saving = self._save = False
+        return now
 
 def _own_gpu()->torch.device:
     local, n = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
@@ -473,13 +481,6 @@ class Parallel(_Ready, Callback):
 
     def callbacks(self)->list[Callback]: return [self, _Together(self)]
     def track(self, run:Any)->Track: return _SharedTrack(run, self)
-    def _pending(self)->bool: return self._acc is not None and self._acc._seen > 0
-
-    def all_save(self, wish:bool)->bool:
-        "Whether all save now; `wish` counts from the next batch on."
-        now = super().all_save(wish) and not self._pending()
-        if now: self._saving = self._save = False
-        return now
 
 # %% ../../nbs/train/44_parallel.ipynb #c043
 class _Together(Callback):
