@@ -55,7 +55,7 @@ def _write_to(path:Path)->None:
 # %% ../../nbs/train/43_launch.ipynb #c019
 def _watch_parent(folder:Path, grace:float=10.)->None:
     "End this process when the one that started it is gone, at the latest after `grace` seconds; meanwhile note its runs."
-    parent = os.getppid()
+    parent = int(os.environ['MLKIT_LAUNCHER'])                           # it may be gone already
     def look()->None:
         while os.getppid() == parent:
             with suppress(OSError, AttributeError, RuntimeError): _note_runs(folder) # a module may be half imported
@@ -148,27 +148,30 @@ def _work(place:str)->None:
     sys.exit(status)
 
 # %% ../../nbs/train/43_launch.ipynb #c029
+_FIRST = 'import sys; sys.path[:] = filter(None, sys.path)' # Else what lies in the working directory would stand before all modules
+
 def _lead(place:str, nprocs:int, restarts:int)->None:
     "Run the elastic launcher, and leave in the folder how the ranks ended."
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
     folder = Path(place)
     _watch_parent(folder)
+    os.environ['MLKIT_LAUNCHER'] = str(os.getpid())
     config = LaunchConfig(1, 1, nprocs, run_id=folder.name, rdzv_backend='c10d', rdzv_endpoint='127.0.0.1:0', local_addr='127.0.0.1',
         max_restarts=restarts, monitor_interval=.1, rdzv_configs=dict(timeout=120))
-    code = 'import sys; from mlkit.train.launch import _work; _work(sys.argv[1])'
+    code = f'{_FIRST}; from mlkit.train.launch import _work; _work(sys.argv[1])'
     try: elastic_launch(config, sys.executable)('-u', '-c', code, place)
     except ChildFailedError as e: _dump({r: o.exitcode for r,o in e.failures.items()}, folder/'failed')
 
 # %% ../../nbs/train/43_launch.ipynb #c030
-_TAKEN = re.compile('(RANK|WORLD_SIZE|LOCAL_|GROUP_|ROLE_|MASTER_|TORCHELASTIC_)')
+_TAKEN = re.compile('((LOCAL_|GROUP_|ROLE_|NODE_)?(RANK|WORLD_SIZE)$|ROLE_NAME$|MASTER_|TORCHELASTIC_)')
 
 def _environment(folder:Path, nprocs:int, more:Mapping[str, str])->dict[str, str]:
     "The environment of a launch: threads shared out, and nothing left of a launch around it."
     env = {k: v for k,v in os.environ.items() if not _TAKEN.match(k)}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     env.setdefault('OMP_NUM_THREADS', str(max(1, cores//nprocs)))
-    env.update(TORCH_DISABLE_SHARE_RDZV_TCP_STORE='1', MLKIT_LAUNCH=str(folder), **more)
+    env.update(TORCH_DISABLE_SHARE_RDZV_TCP_STORE='1', MLKIT_LAUNCH=str(folder), MLKIT_LAUNCHER=str(os.getpid()), **more)
     from importlib.util import find_spec
     home = str(Path(find_spec('mlkit').origin).parents[1]) # type: ignore
     others = env.get('PYTHONPATH', '').split(os.pathsep)
@@ -214,14 +217,17 @@ def _error(folder:Path, what:str, nprocs:int)->RankError:
     return e
 
 # %% ../../nbs/train/43_launch.ipynb #c036
-def _signal_ranks(folder:Path, n:int)->None:
+def _signal_ranks(folder:Path, n:int)->int: # How many there are
     "Send a signal to each rank, or to its whole group if it is to die."
+    count = 0
     for p in folder.glob('pid-*'):
         pid = int(p.read_text() or 0)
         if not pid or not _ours(pid, folder): continue
         with suppress(ProcessLookupError, PermissionError):
             if n == signal.SIGKILL: os.killpg(pid, n)                    # the launcher gives each rank a group of its own
             else: os.kill(pid, n)
+            count += 1
+    return count
 
 def _ours(pid:int, folder:Path)->bool:
     "Whether a process is still the rank that it was: numbers are given anew."
@@ -232,7 +238,8 @@ def _kill(proc:subprocess.Popen, folder:Path)->None:
     "End the launcher and whatever is left of its ranks."
     with suppress(ProcessLookupError, PermissionError): os.killpg(proc.pid, signal.SIGKILL)
     proc.wait()
-    _signal_ranks(folder, signal.SIGKILL)
+    end = time.monotonic() + 5
+    while _signal_ranks(folder, signal.SIGKILL) and time.monotonic() < end: time.sleep(.02)
 
 # %% ../../nbs/train/43_launch.ipynb #c038
 class _Tail:
@@ -355,7 +362,7 @@ def _fits(folder:Path)->list[str]:
 def _lead_and_wait(folder:Path, nprocs:int, restarts:int, timeout:float|None, show:bool, env:Mapping[str, str])->None:
     "Start the launcher and wait until it ends, is stopped, or the time is up; nothing is left running."
     end = time.monotonic() + (timeout or float('inf'))
-    code = 'import sys; from mlkit.train.launch import _lead; _lead(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))'
+    code = f'{_FIRST}; from mlkit.train.launch import _lead; _lead(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))'
     tail = _Tail(folder/'rank0.log', _place()) if show else None
     if tail and (tail.draw or sys.stdout.isatty()): env = {**env, 'MLKIT_PROGRESS': 'terminal'}
     with open(folder/'launcher.log', 'w') as log, _terminated(folder):

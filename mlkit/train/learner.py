@@ -426,8 +426,8 @@ class Learner(_Ends):
     )->list[Any]: # What each rank returned
         """Call `fn` with this learner in `nprocs` processes; the trained weights come back into this one.
 
-        Stopped by the stop button, the same call goes on at the next batch. Raises `RankError` with the traceback of the
-        rank that failed."""
+        The optimizer's state stays there. Stopped by the stop button, the same call goes on at the next batch. Raises
+        `RankError` with the traceback of the rank that failed."""
         try: got = start(InRank(fn), (self, *args), kw, nprocs, restarts, timeout, run, show, self._fits)
         except KeyboardInterrupt as e:
             self._fits = getattr(e, 'fits', [])
