@@ -184,5 +184,5 @@ def panel(
         for metric in metrics:
             try: got = lines(r, metric, x, lo, hi, n, smooth, log)
             except KeyError: continue
-            found += [(dict(run=r.id, metric=metric, raw=i > 0), o) for i, o in enumerate(got)]
+            found += [(dict(run=f'{r.project}/{r.id}', metric=metric, raw=i > 0), o) for i, o in enumerate(got)]
     return pack(found, x=x)
