@@ -146,9 +146,9 @@ async function draw(only) {
   const mine = ++turn, runs = [...state.chosen].filter(k => state.rows.has(k)), logx = $('logx').checked
   const names = new Map(runs.map(k => [k, name(state.rows.get(k))]))
   try {
-    for (const c of state.charts.values()) {
+    await Promise.all([...state.charts.values()].map(async c => {
       c.axes(logx, $('logy').checked)
-      if (!runs.length) { c.set([], state.style, names); continue }
+      if (!runs.length) { c.set([], state.style, names); return }
       const n = Math.max(50, Math.min(runs.length > 50 ? 480 : 2000, c.box.clientWidth))
       const q = [['x', $('x').value], ['n', n], ['smooth', $('smooth').value], ...(logx ? [['log', 1]] : []),
         ...(state.window ? [['lo', state.window[0]], ['hi', state.window[1]]] : []), ...c.metrics.map(m => ['metric', m])]
@@ -157,7 +157,8 @@ async function draw(only) {
       if (mine !== turn) return
       const kept = c.lines.filter(o => state.chosen.has(o.run) && !ask.includes(o.run))
       c.set([...kept, ...fresh], state.style, names)
-    }
+    }))
+    if (mine !== turn) return
     document.body.dataset.drawn = String(mine)
   } catch (e) { say(e.message) }
 }

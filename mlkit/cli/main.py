@@ -32,7 +32,7 @@ def version()->None:
     print(f'mlkit {__version__}')
 
 # %% ../../nbs/cli/99_main.ipynb #c011
-_MODULES = dict(runs='Runs', compute='Machines')         # modules of `mlkit.cli` with a list COMMANDS, and their title in the help
+_MODULES = dict(runs='Runs', compute='Machines', ui='Dashboards') # modules of `mlkit.cli` with a list COMMANDS, and their title in the help
 
 def _groups()->dict[str, list[Callable]]:
     "The commands by title."
