@@ -1,6 +1,6 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
 import uPlot from 'uplot'
-import {nearest, number, range} from './data.js'
+import {DASHES, nearest, number, range} from './data.js'
 
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
@@ -98,14 +98,14 @@ export class Chart {
     c.save()
     c.beginPath(); c.rect(left, top, width, height); c.clip()
     c.lineJoin = 'round'
-    const smooth = this.lines.some(o => o.raw)
-    const few = this.lines.length < 30
+    const few = this.lines.filter(o => !o.raw).length < 48
     for (const o of [...this.lines].sort((a, b) => b.raw - a.raw)) {
       const style = this.styles.get(o.run) || {color: '#888', dash: []}
       c.globalAlpha = (o.raw ? 0.25 : 1) * (this.lit && this.lit !== o.run ? 0.15 : 1)
       c.strokeStyle = c.fillStyle = style.color
       c.lineWidth = ratio * (o.raw ? 0.8 : this.lit === o.run ? 2.4 : few ? 1.5 : 1)
-      c.setLineDash(o.raw || !few ? [] : style.dash.map(v => v * ratio))
+      const dash = this.metrics?.length > 1 ? DASHES[this.metrics.indexOf(o.metric) % DASHES.length] : few ? style.dash : []
+      c.setLineDash(o.raw || !few ? [] : dash.map(v => v * ratio))
       c.beginPath()
       let pen = false, alone = null
       for (let i = 0; i < o.n; i++) {
@@ -119,7 +119,6 @@ export class Chart {
       this.dot(alone, ratio)
     }
     c.restore()
-    this.smooth = smooth
   }
 
   dot(at, ratio) { if (at) this.plot.ctx.fillRect(at[0] - 1.5 * ratio, at[1] - 1.5 * ratio, 3 * ratio, 3 * ratio) }

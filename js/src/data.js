@@ -27,6 +27,14 @@ export function groups(metrics) {
 export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']
 export const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]
 
+export const DASH_NAMES = ['solid', 'dashed', 'dotted', 'dash-dotted']
+
+// What a panel is called: where several metrics share it, dashes tell them apart.
+export function panelTitle(metrics) {
+  if (metrics.length === 1) return metrics[0]
+  return metrics.map((m, i) => `${m} (${DASH_NAMES[i % DASHES.length]})`).join(', ')
+}
+
 // A number that stays with a text: FNV-1a.
 export function hash(text) {
   let h = 0x811c9dc5

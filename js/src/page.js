@@ -1,6 +1,6 @@
 // The page: a table of runs and a panel for each group of metrics. What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {columns, duration, groups, number, sorted, styles, unpack} from './data.js'
+import {columns, duration, groups, number, panelTitle, sorted, styles, unpack} from './data.js'
 
 const $ = id => document.getElementById(id)
 const state = {rows: new Map(), shown: [], key: 'started', down: true, chosen: new Set(), picked: false, charts: new Map(), window: null, style: new Map()}
@@ -134,7 +134,7 @@ function panels() {
   const wanted = groups(state.metrics).slice(0, 24)
   for (const [k, c] of state.charts) if (!wanted.some(o => o.name === k)) { c.destroy(); state.charts.delete(k) }
   for (const o of wanted) {
-    if (!state.charts.has(o.name)) state.charts.set(o.name, new Chart($('charts'), o.metrics.length > 1 ? o.metrics.join(', ') : o.metrics[0],
+    if (!state.charts.has(o.name)) state.charts.set(o.name, new Chart($('charts'), panelTitle(o.metrics),
       {zoom: w => { state.window = w; for (const c of state.charts.values()) { c.window = w; c.redraw() } draw(); remember() }}))
     const c = state.charts.get(o.name)
     c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = state.window

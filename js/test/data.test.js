@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {columns, duration, groups, hash, nearest, number, range, sorted, styles, unpack} from '../src/data.js'
+import {columns, duration, groups, hash, nearest, number, panelTitle, range, sorted, styles, unpack} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -22,6 +22,11 @@ test('a block gives back its lines, positions counted from their offset', () => 
 
 test('metrics with one last name share a panel', () => {
   assert.deepEqual(groups(['train/loss', 'acc', 'val/loss']), [{name: 'loss', metrics: ['train/loss', 'val/loss']}, {name: 'acc', metrics: ['acc']}])
+})
+
+test('dashes tell the metrics of a panel apart', () => {
+  assert.equal(panelTitle(['acc']), 'acc')
+  assert.equal(panelTitle(['train/loss', 'val/loss']), 'train/loss (solid), val/loss (dashed)')
 })
 
 test('a run looks the same each time, and runs differ while styles last', () => {

@@ -44,7 +44,7 @@ def row_of(
 AXES = {'epoch', 'step', 'iter', 'global_step', 'batch'}
 
 def metric_names(
-    rows:Iterable[dict[str, Any]], # From `row_of`
+    rows:Iterable[dict], # From `row_of`
 )->list[str]: # Those that most runs have first
     "The names of all metrics in the summaries of `rows`, those that are axes last."
     count = dict[str, int]()
@@ -72,7 +72,7 @@ class Watcher:
         every:float=1., # Seconds between looks at all runs; those that run are read at each look
     ):
         self.found, self.every = found, every
-        self.seen, self.live, self.due = dict[str, dict](), list[RunRecord](), 0.
+        self.seen, self.live, self.due = dict[str, Any](), list[RunRecord](), 0.
 
     def look(self,
         now:float, # Seconds of any clock
@@ -180,7 +180,7 @@ class Answers:
 # %% ../../nbs/ui/63_page.ipynb #c031
 async def news(
     watcher:Watcher, # Whose first look is no news
-    gone:Callable, # Says whether the page has left
+    gone:Callable, # Awaited: says whether nobody listens any more
     every:float=.1, # Seconds between looks
 )->AsyncIterator[str]: # Server-sent events
     "What changes, as it changes; a comment now and then shows that the line is open."
@@ -198,7 +198,7 @@ async def news(
         await asyncio.sleep(every)
 
 # %% ../../nbs/ui/63_page.ipynb #c033
-def _routes(a:Answers)->list:
+def _routes(a:Answers, ends:Callable)->list:
     "The five addresses of the page."
     from starlette.responses import JSONResponse, Response, StreamingResponse
     from starlette.routing import Route
@@ -213,18 +213,22 @@ def _routes(a:Answers)->list:
         return Response(asset(name), media_type=STATIC[name])
     def rows(request): return JSONResponse(a.runs(request.query_params.get('where', '')))
     def series(request): return Response(a.series(request.query_params), media_type='application/octet-stream')
-    async def events(request): return StreamingResponse(news(Watcher(a.found), request.is_disconnected), media_type='text/event-stream')
+    async def events(request:'Request'):
+        async def gone(): return ends() or await request.is_disconnected()
+        return StreamingResponse(news(Watcher(a.found), gone), media_type='text/event-stream')
     return [Route('/', guarded(file)), Route('/static/{name}', guarded(file)), Route('/api/runs', guarded(rows)),
         Route('/api/series', guarded(series)), Route('/api/events', events)]
 
 def application(
     project:str|None=None, # A project's name; None shows all projects
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
+    ends:Callable=lambda: False, # Says whether the server is about to end, so that open streams close
 )->Any: # An ASGI application
     "The page over `store`, for a server of your choice."
     need('starlette', 'The page', 'app')
     from starlette.applications import Starlette
-    return _guarded(Starlette(routes=_routes(Answers(runs(project, store_folder(store)), project or 'All projects'))))
+    answers = Answers(runs(project, store_folder(store)), project or 'All projects')
+    return _guarded(Starlette(routes=_routes(answers, ends)))
 
 # %% ../../nbs/ui/63_page.ipynb #c040
 def _listen(port:int|None)->socket.socket:
@@ -248,12 +252,14 @@ def serve(
     "Serve the page on this machine until Ctrl-C."
     uvicorn = need('uvicorn', 'The page', 'app')
     asset('page.js')
-    app, s = application(project, store), _listen(port)
+    app = application(project, store, lambda: server.should_exit)
+    server, s = uvicorn.Server(uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=2)), _listen(port)
+    s.listen()                              # whoever follows the link before the server runs waits a moment
     url = f'http://127.0.0.1:{s.getsockname()[1]}/'
     print(f'{project or "All projects"} at {url} (Ctrl-C ends it)', flush=True)
     if browser:
         import threading, webbrowser
         threading.Timer(.5, webbrowser.open, [url]).start()
-    try: uvicorn.Server(uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=1)).run(sockets=[s])
+    try: server.run(sockets=[s])
     except KeyboardInterrupt: pass
     finally: s.close()

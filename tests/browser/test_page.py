@@ -1,5 +1,5 @@
 "The page of `mlkit ui` in a real browser: real clicks, no errors, and nothing that a run says is ever executed."
-import http.client, json, re, subprocess, sys
+import http.client, json, re, signal, subprocess, sys
 from contextlib import contextmanager
 
 import pytest
@@ -14,15 +14,15 @@ EVIL = '<img src=x onerror="document.title=1;window.hacked=1"><script>window.hac
 
 @contextmanager
 def served(store, *args:str):
-    "The address of a page over `store`, by the command; the process ends with the block."
-    command = [sys.executable, '-c', 'from mlkit.cli.main import main; main()']
-    p = subprocess.Popen([*command, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)], env=clean_env(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    "The process of the command and the address of its page; it ends with the block."
+    code = 'from mlkit.cli.main import main; raise SystemExit(main())'
+    command = [sys.executable, '-c', code, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)]
+    p = subprocess.Popen(command, env=clean_env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         line = p.stdout.readline()
         found = re.search(r'http://127\.0\.0\.1:\d+/', line)
         assert found, line + p.stdout.read()
-        yield found[0]
+        yield p, found[0]
     finally:
         p.kill()
         p.communicate()
@@ -43,7 +43,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def url(store):
-    with served(store, 'digits') as found: yield found
+    with served(store, 'digits') as (_, found): yield found
 
 @pytest.fixture
 def tab(url):
@@ -129,7 +129,7 @@ def test_smoothing_and_log_axes_draw(tab):
 def test_a_live_run_arrives_by_itself(tmp_path):
     with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
         run.log(loss=1.)
-        with served(tmp_path, 'now') as url, page() as tab:
+        with served(tmp_path, 'now') as (_, url), page() as tab:
             tab.goto(url)
             tab.wait_for_selector('#live:text("live")')
             tab.wait_for_selector('td.running')
@@ -140,7 +140,7 @@ def test_a_live_run_arrives_by_itself(tmp_path):
             assert tab.problems == []
 
 def test_an_empty_store_says_what_to_do(tmp_path):
-    with served(tmp_path) as url, page() as tab:
+    with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)
         tab.wait_for_selector('#empty:visible')
         assert 'mlkit.init' in tab.locator('#empty').inner_text() and tab.problems == []
@@ -171,6 +171,18 @@ def test_runs_are_looked_up_and_never_joined_to_a_path(url):
     dict(origin='https://evil.example'), dict(origin='null'), dict(sec_fetch_site='cross-site')])
 def test_other_sites_are_refused(url, headers):
     for path in ('/', '/api/runs', '/api/series', '/api/events'): assert ask(url, path, **headers)[0] == 403
+
+def test_ctrl_c_ends_the_command_quietly(store):
+    "Even while a page listens."
+    with served(store, 'digits') as (process, url):
+        c = http.client.HTTPConnection(url.split('/')[2], timeout=20)
+        try:
+            c.request('GET', '/api/events')
+            assert c.getresponse().read(7) == b': hello'
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=30)
+            assert (process.returncode, said) == (0, '')
+        finally: c.close()
 
 def test_nothing_can_be_written(url):
     for method in ('POST', 'PUT', 'DELETE', 'PATCH'): assert ask(url, '/api/runs', method)[0] == 405
