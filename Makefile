@@ -3,6 +3,7 @@
 # make docs    set up, build the docs site into _docs/
 # make bench   set up, install the peers into .venv-bench, measure beside them: make bench ARGS=--quick
 # make lock    pin requirements/*.in anew
+# make ui      bundle the dashboards' front end, js/, into mlkit/static/
 # make sync    clean the notebooks, export them to mlkit/, write README.md
 # make clean   remove what the other commands made
 #
@@ -19,13 +20,13 @@ export PATH := $(BIN):$(PATH)
 # The workers share the cores; threads of torch would fight over them.
 cells tests: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test docs bench lock sync clean setup check-sync lint types cells tests
+.PHONY: help demo test docs bench lock sync ui clean setup check-sync lint types cells tests
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,9p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,10p'
 
-setup: $(STAMP)
+setup: $(STAMP) mlkit/static/page.js
 
 # A Python without ensurepip (Debian's, without python3-venv) still makes an environment, which its pip fills from outside.
 $(VENV)/bin/python:
@@ -38,6 +39,14 @@ $(STAMP): $(wildcard requirements/*.txt) settings.ini setup.py pyproject.toml | 
 		-r requirements/dev$$($(BIN)/python -c 'import sys; print("" if sys.version_info >= (3, 11) else "-py310")').txt
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# The bundle is newer than its sources or it is made anew; Node comes with the locked dependencies, uPlot and esbuild from npm.
+# Where npm's registry can't be reached all but the dashboards work, so that is said and nothing fails.
+mlkit/static/page.js: $(wildcard js/src/*) js/package-lock.json js/build.py | $(STAMP)
+	@$(BIN)/python js/build.py || echo 'Going on without the dashboards; make ui tries again.'
+
+ui: setup
+	@$(BIN)/python js/build.py --force
 
 demo: setup
 	@$(BIN)/mlkit demo
@@ -87,5 +96,5 @@ lock: setup
 	@$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) $(PEERS) _docs _proc build dist demo-output *.egg-info .pytest_cache .ruff_cache .hypothesis .quarto
+	rm -rf $(VENV) $(PEERS) mlkit/static js/node_modules _docs _proc build dist demo-output *.egg-info .pytest_cache .ruff_cache .hypothesis .quarto
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

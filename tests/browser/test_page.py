@@ -1,0 +1,202 @@
+"The page of `mlkit ui` in a real browser: real clicks, no errors, and nothing that a run says is ever executed."
+import http.client, json, re, signal, subprocess, sys
+from contextlib import contextmanager
+
+import pytest
+from browser import page
+from conftest import ROOT, clean_env
+
+import mlkit
+from mlkit.ui.series import unpack
+
+pytestmark = pytest.mark.timeout(120)
+EVIL = '<img src=x onerror="document.title=1;window.hacked=1"><script>window.hacked=1</script>'
+
+@contextmanager
+def served(store, *args:str):
+    "The process of the command and the address of its page; it ends with the block."
+    code = 'from mlkit.cli.main import main; raise SystemExit(main())'
+    command = [sys.executable, '-c', code, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)]
+    p = subprocess.Popen(command, env=clean_env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        line = p.stdout.readline()
+        found = re.search(r'http://127\.0\.0\.1:\d+/', line)
+        assert found, line + p.stdout.read()
+        yield p, found[0]
+    finally:
+        p.kill()
+        p.communicate()
+
+@pytest.fixture(scope='module')
+def store(tmp_path_factory):
+    "Ordinary runs, one that failed, one with code for a name, notes and settings, one with a spike."
+    folder = tmp_path_factory.mktemp('store')
+    for i in range(4):
+        with mlkit.init(project='digits', name=f'run {i}', config=dict(lr=10.**-i), store=folder, system=False, hardware=False) as run:
+            for k in range(3000): run.log(**{'train/loss': 5. if (i, k) == (0, 1234) else 1/(k + 1), 'acc': k/3000})
+    with mlkit.init(project='digits', name=EVIL, config={EVIL: EVIL, 'lr': 3.}, notes=EVIL, tags=[EVIL], store=folder, system=False,
+        hardware=False) as run: run.log({'train/loss': 1., EVIL: 2., 'nan': float('nan')})
+    with pytest.raises(RuntimeError), mlkit.init(project='digits', name='unlucky', store=folder, system=False, hardware=False) as run:
+        run.log(acc=.5)
+        raise RuntimeError('boom')
+    return folder
+
+@pytest.fixture(scope='module')
+def url(store):
+    with served(store, 'digits') as (_, found): yield found
+
+@pytest.fixture
+def tab(url):
+    with page() as tab:
+        tab.goto(url)
+        tab.wait_for_selector('body[data-drawn]')
+        yield tab
+        assert tab.problems == []
+        assert tab.evaluate('window.hacked') is None and tab.title() == 'digits'
+
+def drawn(tab, act):
+    "Do `act` and wait until the charts are drawn anew."
+    n = tab.evaluate('document.body.dataset.drawn')
+    act()
+    tab.wait_for_selector(f'body:not([data-drawn="{n}"])')
+
+def names(tab)->list[str]: return tab.locator('#body tr td:nth-child(2)').all_inner_texts()
+
+def test_the_table_shows_runs_and_says_how_they_ended(tab):
+    assert sorted(names(tab)) == sorted(['run 0', 'run 1', 'run 2', 'run 3', 'unlucky', EVIL])
+    assert tab.locator('tr', has_text='unlucky').locator('td.failed').inner_text() == 'failed'
+    assert tab.locator('.panel').count() >= 2 and tab.locator('img').count() == 0
+
+def test_a_click_sorts_and_a_condition_filters(tab):
+    tab.click('th button[data-key="config.lr"]')
+    assert names(tab)[:2] == ['run 3', 'run 2']
+    tab.click('th button[data-key="config.lr"]')
+    assert names(tab)[0] == EVIL and names(tab)[-1] == 'unlucky'
+    tab.fill('#where', 'lr < 0.05')
+    drawn(tab, lambda: tab.press('#where', 'Enter'))
+    assert names(tab) == ['run 2', 'run 3']
+    assert 'where=lr' in tab.url
+    tab.fill('#where', 'lrr < 1')
+    bad = tab.problems
+    tab.problems = []
+    tab.click('text=Filter')
+    tab.wait_for_selector('#error:not(:empty)')
+    assert "No 'lrr' here" in tab.locator('#error').inner_text()
+    assert all('400' in o for o in tab.problems)                     # a browser notes every refusal in its console
+    tab.problems = bad
+
+def test_a_click_chooses_what_is_drawn(tab):
+    drawn(tab, lambda: tab.click('#none'))
+    assert 'No selected run' in tab.locator('.panel .summary').first.inner_text()
+    drawn(tab, lambda: tab.check('[aria-label="Draw run 0"]'))
+    assert '1 run, 3,000 points' in tab.locator('.panel .summary').first.inner_text()
+
+def test_zoom_is_shared_exact_and_in_the_address(tab):
+    box = tab.locator('.u-over').first.bounding_box()
+    def drag():
+        tab.mouse.move(box['x'] + box['width']*.4, box['y'] + 50)
+        tab.mouse.down()
+        tab.mouse.move(box['x'] + box['width']*.45, box['y'] + 60, steps=4)
+        tab.mouse.up()
+    with tab.expect_response(lambda r: 'api/series' in r.url and 'lo=' in r.url) as got: drawn(tab, drag)
+    _, lines = unpack(got.value.body())
+    x = max((x for x, _ in lines), key=len)
+    assert 1100 < x[0] < 1300 and (x[1:] - x[:-1] == 1).all()        # every step of the window
+    assert 'zoom=' in tab.url
+    drawn(tab, lambda: tab.reload())
+    assert 'zoom=' in tab.url
+    drawn(tab, lambda: tab.locator('.u-over').first.press('Escape'))
+    assert 'zoom=' not in tab.url
+
+def test_the_pointer_tells_the_values(tab):
+    box = tab.locator('.u-over').first.bounding_box()
+    tab.mouse.move(box['x'] + box['width']/2, box['y'] + 40)
+    tip = tab.locator('.tip:visible').first
+    tip.wait_for()
+    values = [float(o) for o in tip.locator('b').all_inner_texts()]
+    assert len(values) >= 4 and values == sorted(values, reverse=True)
+
+def test_smoothing_and_log_axes_draw(tab):
+    def move():
+        tab.focus('#smooth')
+        tab.press('#smooth', 'End')
+    with tab.expect_response(lambda r: 'smooth=0.999' in r.url) as got: drawn(tab, move)
+    head, _ = unpack(got.value.body())
+    assert {o['raw'] for o in head['lines']} == {True, False}
+    drawn(tab, lambda: tab.check('#logy'))
+    drawn(tab, lambda: tab.check('#logx'))
+
+def test_a_live_run_arrives_by_itself(tmp_path):
+    with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
+        run.log(loss=1.)
+        with served(tmp_path, 'now') as (_, url), page() as tab:
+            tab.goto(url)
+            tab.wait_for_selector('#live:text("live")')
+            tab.wait_for_selector('td.running')
+            for i in range(20): run.log(loss=1/(i + 2))
+            tab.wait_for_selector('.summary:text("21 points")')
+            run.finish()
+            tab.wait_for_selector('td.finished')
+            assert tab.problems == []
+
+def test_an_empty_store_says_what_to_do(tmp_path):
+    with served(tmp_path) as (_, url), page() as tab:
+        tab.goto(url)
+        tab.wait_for_selector('#empty:visible')
+        assert 'mlkit.init' in tab.locator('#empty').inner_text() and tab.problems == []
+
+def ask(url:str, path:str, method:str='GET', **headers)->tuple[int, bytes]:
+    "What the server answers to a request that no browser would send."
+    host = url.split('/')[2]
+    c = http.client.HTTPConnection(host, timeout=20)
+    try:
+        c.putrequest(method, path, skip_host=True)
+        for k, v in {'host': host, **headers}.items(): c.putheader(k.replace('_', '-'), v)
+        c.endheaders()
+        r = c.getresponse()
+        return r.status, r.read()
+    finally: c.close()
+
+@pytest.mark.parametrize('path', ['/static/../page.py', '/static/..%2f__init__.py', '/static/%2e%2e/py.typed', '/../../etc/passwd',
+    '/static//etc/passwd', '/api/../../etc/passwd', '/digits/run.json'])
+def test_no_address_leads_out(url, path):
+    status, body = ask(url, path)
+    assert status == 404 and b'root:' not in body and b'import' not in body
+
+def test_runs_are_looked_up_and_never_joined_to_a_path(url):
+    status, body = ask(url, '/api/series?run=../../etc&run=digits/..&metric=train/loss')
+    assert status == 200 and unpack(body)[1] == []
+
+@pytest.mark.parametrize('headers', [dict(host='evil.example'), dict(host='127.0.0.1.evil.example:80'), dict(host=''),
+    dict(origin='https://evil.example'), dict(origin='null'), dict(sec_fetch_site='cross-site')])
+def test_other_sites_are_refused(url, headers):
+    for path in ('/', '/api/runs', '/api/series', '/api/events'): assert ask(url, path, **headers)[0] == 403
+
+def test_ctrl_c_ends_the_command_quietly(store):
+    "Even while a page listens."
+    with served(store, 'digits') as (process, url):
+        c = http.client.HTTPConnection(url.split('/')[2], timeout=20)
+        try:
+            c.request('GET', '/api/events')
+            assert c.getresponse().read(7) == b': hello'
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=30)
+            assert (process.returncode, said) == (0, '')
+        finally: c.close()
+
+def test_nothing_can_be_written(url):
+    for method in ('POST', 'PUT', 'DELETE', 'PATCH'): assert ask(url, '/api/runs', method)[0] == 405
+
+@pytest.mark.parametrize('query', ['n=x', 'smooth=2', 'lo=nan', 'n=inf', 'x=nothing'])
+def test_odd_questions_get_a_sentence_or_nothing(url, query):
+    key = json.loads(ask(url, '/api/runs')[1])['rows'][-1]['key']
+    status, body = ask(url, f'/api/series?run={key}&metric=train/loss&{query}')
+    assert status == 400 and json.loads(body)['error'] or status == 200 and unpack(body)[1] == []
+
+def test_the_pure_functions_of_the_front_end():
+    "With the Node that builds it."
+    sys.path.insert(0, str(ROOT/'js'))
+    try: import build
+    finally: sys.path.pop(0)
+    r = subprocess.run([build.node(), '--test', *map(str, (ROOT/'js'/'test').glob('*.js'))], capture_output=True, text=True)
+    assert r.returncode == 0, r.stdout[-3000:]
