@@ -1,0 +1,18 @@
+"Search spaces and studies: ask and tell, or hand over a function; what was learned survives any crash."
+from importlib import import_module as _import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
+
+_HOME = {
+    'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform'}
+_LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
+__all__ = ['beta', 'choice', 'Dist', 'log_normal', 'log_uniform', 'normal', 'randint', 'Space', 'uniform']
+
+def __getattr__(name):
+    if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_LAZY[name]), name)
+    return value
+
+def __dir__(): return sorted(set(globals()) | set(__all__))
