@@ -58,22 +58,24 @@ def _beta_ppf(u:float, a:float, b:float)->float:
 
 # %% ../../nbs/tune/50_space.ipynb #c014
 def _log(u:float, lo:float, hi:float)->float: return math.exp(lo + u*(hi - lo))
+def _scaled(u:float, lo:float, hi:float)->float: return min(max(lo*(hi/lo)**u, lo), hi)      # keeps to the bounds, rounding or not
 
 def _category(u:float, values:Sequence, probabilities:Sequence|None=None)->Any:
     if probabilities is None: return values[min(int(u*len(values)), len(values) - 1)]
     return values[min(bisect_right(list(itertools.accumulate(probabilities)), u), len(values) - 1)]
 
-def _inside(u:float)->float: return min(max(u, 1e-12), 1 - 1e-12)      # a normal has no value at 0 and 1
+# %% ../../nbs/tune/50_space.ipynb #c016
+def _inside(u:float)->float: return min(max(u, 1e-12), 1 - 1e-12)
 
-# %% ../../nbs/tune/50_space.ipynb #c015
+# %% ../../nbs/tune/50_space.ipynb #c017
 _BASE:dict[str, Callable[..., Any]] = dict( # chkstyle: ignore
     constant=lambda u, value: value,
     categorical=_category,
     categorical_w_probabilities=_category,
     int_uniform=lambda u, min, max: math.floor(min + (max - min + 1)*u) if u < 1 else max,
     uniform=lambda u, min, max: min + u*(max - min),
-    log_uniform_values=lambda u, min, max: _log(u, math.log(min), math.log(max)),
-    inv_log_uniform_values=lambda u, min, max: _log(u, math.log(min), math.log(max)),
+    log_uniform_values=lambda u, min, max: _scaled(u, min, max),
+    inv_log_uniform_values=lambda u, min, max: _scaled(u, min, max),
     log_uniform=lambda u, min, max: _log(u, min, max),
     inv_log_uniform=lambda u, min, max: _log(u, -max, -min),
     normal=lambda u, mu=0., sigma=1.: NormalDist(mu, sigma).inv_cdf(_inside(u)),
@@ -82,7 +84,7 @@ _BASE:dict[str, Callable[..., Any]] = dict( # chkstyle: ignore
 _QUANTISED = 'uniform log_uniform log_uniform_values normal log_normal beta'.split()
 KINDS = (*_BASE, *(f'q_{k}' for k in _QUANTISED))
 
-# %% ../../nbs/tune/50_space.ipynb #c018
+# %% ../../nbs/tune/50_space.ipynb #c020
 def _check(kind:str, a:Mapping[str, Any])->None:
     "Raise `ValueError` for arguments that make no distribution."
     lo, hi = a.get('min'), a.get('max')
@@ -97,7 +99,7 @@ def _check(kind:str, a:Mapping[str, Any])->None:
         raise ValueError(f"{kind}: the bounds are whole numbers, not {lo!r} and {hi!r}")
     if kind.startswith('categorical'): _check_categories(a['values'], a.get('probabilities'))
 
-# %% ../../nbs/tune/50_space.ipynb #c019
+# %% ../../nbs/tune/50_space.ipynb #c021
 def _check_categories(values:Sequence, p:Sequence|None)->None:
     if not values: raise ValueError('choice() needs at least one value')
     for v in values:
@@ -108,7 +110,7 @@ def _check_categories(values:Sequence, p:Sequence|None)->None:
     if len(p) != len(values): raise ValueError(f'{len(values)} values need as many probabilities, not {len(p)}')
     if any(o < 0 for o in p) or abs(sum(p) - 1) > 1e-6: raise ValueError(f'Probabilities add up to 1, these to {sum(p):g}')
 
-# %% ../../nbs/tune/50_space.ipynb #c021
+# %% ../../nbs/tune/50_space.ipynb #c023
 @dataclass(frozen=True)
 class Dist:
     "What one setting may be: a `kind` of `KINDS`, its arguments, and the condition under which the setting exists at all."
@@ -145,13 +147,13 @@ class Dist:
         said = ', '.join([f'{k}={v!r}' for k, v in self.args.items()] + [f'when={self.when!r}']*bool(self.when))
         return f'{self.kind}({said})'
 
-# %% ../../nbs/tune/50_space.ipynb #c022
+# %% ../../nbs/tune/50_space.ipynb #c024
 def _round_to(x:float, q:float)->float|int:
     "The multiple of `q` next to `x`; whole when `q` is."
     n = round(x/q)*q
     return int(n) if isinstance(q, int) else n
 
-# %% ../../nbs/tune/50_space.ipynb #c026
+# %% ../../nbs/tune/50_space.ipynb #c028
 def uniform(
     min:float, # Lower bound
     max:float, # Upper bound
@@ -170,7 +172,7 @@ def log_uniform(
     "A number between `min` and `max`, each power of ten as likely as the next: learning rates, weight decays."
     return _made('log_uniform_values', dict(min=min, max=max), q, when)
 
-# %% ../../nbs/tune/50_space.ipynb #c028
+# %% ../../nbs/tune/50_space.ipynb #c030
 def _made(kind:str, args:dict, q:float|None, when:dict|None)->Dist:
     return Dist(kind, args, when) if q is None else Dist(f'q_{kind}', {**args, 'q': q}, when)
 
@@ -182,7 +184,7 @@ def randint(
     "A whole number from `min` to `max`, both included."
     return Dist('int_uniform', dict(min=min, max=max), when)
 
-# %% ../../nbs/tune/50_space.ipynb #c030
+# %% ../../nbs/tune/50_space.ipynb #c032
 def choice(
     *values:Any, # Anything that JSON can hold; a single list stands for its elements
     p:Sequence[float]|None=None, # How likely each is; equally by default
@@ -193,7 +195,7 @@ def choice(
     if p is None: return Dist('categorical', dict(values=list(values)), when)
     return Dist('categorical_w_probabilities', dict(values=list(values), probabilities=list(p)), when)
 
-# %% ../../nbs/tune/50_space.ipynb #c032
+# %% ../../nbs/tune/50_space.ipynb #c034
 def normal(
     mu:float=0., # Middle
     sigma:float=1., # Standard deviation
@@ -212,7 +214,7 @@ def log_normal(
     "A positive number whose logarithm is normal."
     return _made('log_normal', dict(mu=mu, sigma=sigma), q, when)
 
-# %% ../../nbs/tune/50_space.ipynb #c034
+# %% ../../nbs/tune/50_space.ipynb #c036
 def beta(
     a:float=1., # Above 0; draws near 1 grow with it
     b:float=1., # Above 0; draws near 0 grow with it
@@ -222,7 +224,7 @@ def beta(
     "A number between 0 and 1: a share, a dropout, a momentum."
     return _made('beta', dict(a=a, b=b), q, when)
 
-# %% ../../nbs/tune/50_space.ipynb #c038
+# %% ../../nbs/tune/50_space.ipynb #c040
 def _flat(spec:Mapping, prefix:str='', when:dict|None=None)->Iterator[tuple[str, Dist]]:
     "Dotted names and distributions."
     for k, v in spec.items():
@@ -242,7 +244,7 @@ def nest(
         at[last] = v
     return out
 
-# %% ../../nbs/tune/50_space.ipynb #c041
+# %% ../../nbs/tune/50_space.ipynb #c043
 def _ordered(dists:Mapping[str, Dist])->dict[str, Dist]:
     "The distributions, each behind those that its condition names; raises `ValueError` for circles and unknown names."
     out, left = {}, dict(dists)
@@ -256,20 +258,20 @@ def _ordered(dists:Mapping[str, Dist])->dict[str, Dist]:
         out.update((k, left.pop(k)) for k in ready)
     return out
 
-# %% ../../nbs/tune/50_space.ipynb #c042
+# %% ../../nbs/tune/50_space.ipynb #c044
 def _holds(when:Mapping[str, Any]|None, values:Mapping[str, Any])->bool:
     "Whether the condition `when` holds where the settings have `values`."
     def fits(have, want): return have in want if isinstance(want, (list, tuple)) else have == want
     return all(k in values and fits(values[k], want) for k, want in (when or {}).items())
 
-# %% ../../nbs/tune/50_space.ipynb #c044
+# %% ../../nbs/tune/50_space.ipynb #c046
 def key(
     point:Mapping[str, Any], # Values by dotted name
 )->str: # JSON
     "One text for each point, whatever the order of its names: what makes two points the same."
     return dump_json(dict(sorted(point.items())))
 
-# %% ../../nbs/tune/50_space.ipynb #c046
+# %% ../../nbs/tune/50_space.ipynb #c048
 class _Points:
     "The settings of a sweep: flat names and distributions, and the constraints between them."
     def __init__(self,
@@ -304,7 +306,7 @@ class _Points:
         "Whether `point` satisfies the constraints; one about a setting that isn't there doesn't count."
         return all(q(point.get) for q in self._queries if all(o in point for o in q.names))
 
-# %% ../../nbs/tune/50_space.ipynb #c048
+# %% ../../nbs/tune/50_space.ipynb #c050
 class Space(_Points):
     "A search space: `random` points, the `grid` of all, plain JSON by `as_dict`."
     def random(self,
