@@ -3,12 +3,19 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.tune.goal import Goal, Goals
+    from mlkit.tune.sampler import as_sampler
     from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
+    from mlkit.tune.study import Pruned, Study, StudyDone, Trial
 
 _HOME = {
-    'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform'}
+    'goal': 'Goal Goals',
+    'sampler': 'as_sampler',
+    'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform',
+    'study': 'Pruned Study StudyDone Trial'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['beta', 'choice', 'Dist', 'log_normal', 'log_uniform', 'normal', 'randint', 'Space', 'uniform']
+__all__ = ['as_sampler', 'beta', 'choice', 'Dist', 'Goal', 'Goals', 'log_normal', 'log_uniform', 'normal', 'Pruned', 'randint',
+    'Space', 'Study', 'StudyDone', 'Trial', 'uniform']
 
 def __getattr__(name):
     if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")

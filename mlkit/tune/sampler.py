@@ -6,8 +6,8 @@
 __all__ = ['SAMPLERS', 'RandomSampler', 'GridSampler', 'OptunaSampler', 'as_sampler']
 
 # %% ../../nbs/tune/51b_sampler.ipynb #c002
-"""Samplers propose points. `random` and `grid` need nothing; the others are Optuna's, fed from the study's journal through a study in memory,
-so that the space may change while the sweep runs and each sampler serves each distribution."""
+"""Samplers propose points. `random` and `grid` need nothing; the others are Optuna's, fed from the study's journal through a study
+in memory, so that the space may change while the sweep runs and each sampler serves each distribution."""
 
 # %% ../../nbs/tune/51b_sampler.ipynb #c004
 import random

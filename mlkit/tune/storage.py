@@ -79,7 +79,7 @@ class Journal(_File):
         sync:bool=True, # Wait until they are on the disk
     )->None:
         "Append `records` in one write; `OSError` when the disk is full, with nothing kept."
-        data = b''.join(json.dumps(o, separators=(',', ':')).encode() + b'\n' for o in records)
+        if not (data := b''.join(json.dumps(o, separators=(',', ':')).encode() + b'\n' for o in records)): return
         with self.alone():
             fd, size = self.fd, os.fstat(self.fd).st_size
             if size and os.pread(fd, 1, size - 1) != b'\n': data = b'\n' + data
@@ -88,7 +88,11 @@ class Journal(_File):
             except OSError:
                 with suppress(OSError): os.ftruncate(fd, size)
                 raise
-            if sync: getattr(os, 'fdatasync', os.fsync)(fd)
+            if sync: self.sync()
+
+    def sync(self)->None:
+        "Wait until what was appended is on the disk."
+        getattr(os, 'fdatasync', os.fsync)(self._open())
 
     def read(self)->list[dict[str, Any]]:
         "The records since the last call; lines that are no records are counted in `skipped`."
