@@ -11,7 +11,7 @@ the block `with study.trial()`, work from any number of processes; the trials of
 
 # %% ../../nbs/tune/52_study.ipynb #c004
 import math, os, threading, time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from .sampler import as_sampler
 from .space import Space, key, nest
 from .storage import Lease, alive, optuna_storage
 from .trials import ATTR, Ledger, Row, _record, begin, create, end, new_study, report, study_attr
+from .workers import run_workers, work
 
 if TYPE_CHECKING: import pandas as pd # chkstyle: ignore
 
@@ -48,7 +49,7 @@ class Trial:
     def __init__(self,
         study:Any, # The `Study`
         row:Row, # What the ledger knows of it
-    ): self.study, self.row, self.metrics, self.run, self._step = study, row, {}, None, len(row.reports)
+    ): self.study, self.row, self.metrics, self.run, self.told, self._step = study, row, {}, None, False, len(row.reports)
 
     number = property(lambda self: self.row.number, doc='Its number in the study, from 0.')
     params = property(lambda self: nest(self.row.params), doc='Its settings, nested as in the space.')
@@ -105,6 +106,7 @@ class _Kept:
         self.folder = Path(self.store)/safe_name(self.project, 'project')/'.studies'/name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.sampler, self.retries, self.repeats, self.stop, self.track = as_sampler(sampler, seed), retries, repeats, stop, track
+        self._given = dict(sampler=sampler, retries=retries, repeats=repeats, stop=stop, project=self.project, track=track)
         self._threads, self._looked, self._grid = threading.RLock(), -9., None
         self.ledger = Ledger(self.folder/'journal.log')
         self._found(space, goal, constraints)
@@ -174,9 +176,11 @@ class _New(_Kept):
 # %% ../../nbs/tune/52_study.ipynb #c017
 class _Burying(_New):
     "The trials of workers that died."
-    def bury(self)->int: # How many
+    def bury(self,
+        now:bool=False, # Look even if somebody looked just now
+    )->int: # How many
         "Mark the trials of workers that died as failed, and let their points wait for another worker."
-        if time.monotonic() - self._looked < .5: return 0
+        if not now and time.monotonic() - self._looked < .5: return 0
         self._looked = time.monotonic()
         with self.ledger.journal.alone():
             mine = self.worker
@@ -187,9 +191,9 @@ class _Burying(_New):
             if lost: self.ledger.refresh()
         return len(lost)
 
-    def _lost(self, r:Row)->list[dict]:
-        tries = r.attrs.get('tries', 0)
-        out = end(r.id, self.worker, 'fail', lost=True, error=f"worker {r.attrs['worker']} died")
+    def _lost(self, r:Row, why:str='')->list[dict]:
+        tries = r.attrs.get('tries', 0) - bool(why)
+        out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died")
         kept = {k: r.attrs[k] for k in ('checkpoint', 'again') if k in r.attrs}
         if tries >= self.retries: return out
         return [*out, create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept)]
@@ -274,6 +278,7 @@ class _Telling(_Closing):
         if error: attrs['error'] = error
         rest = {k: v for k, v in metrics.items() if isinstance(v, float)}
         if rest.keys() != {self.goals.first.metric}: attrs['metrics'] = rest
+        if isinstance(trial, Trial): trial.told = True
         return self._close(row, state or 'complete', values, attrs)
 
     def _values(self, metrics:dict[str, float], state:str|None)->list[float]|None:
@@ -295,9 +300,9 @@ class _Telling(_Closing):
         if self.stop(self.ledger.refresh(), trial.row, step, self.goals.first.mode): raise Pruned(f'at step {step}')
 
     def _leave(self, trial:Trial, state:str, error:Any, stopped:bool)->None:
-        if trial.row.done and not trial.row.attrs.get('lost'): return                        # told by hand inside the block
+        if trial.told: return                                                 # by hand, inside the block
         if stopped:
-            self.ledger.journal.append(self._lost(trial.row))
+            self.ledger.journal.append(self._lost(trial.row, 'interrupted'))
             self.ledger.refresh()
             return
         why = f'{type(error).__name__}: {error}' if state == 'fail' else None
@@ -321,8 +326,13 @@ class _Tracked(_Telling):
         run.finish('interrupted' if stopped else 'failed' if state == 'fail' else 'finished')
 
 # %% ../../nbs/tune/52_study.ipynb #c027
-class Study(_Tracked):
-    "A sweep: `ask` and `tell`, `with study.trial() as t`, `for t in study.trials(50)`; `best` and `df` say how it went."
+class _Running(_Tracked):
+    "One trial after another."
+    @property
+    def address(self)->tuple[str, str, dict[str, Any]]:
+        "What another process needs to open this study."
+        return 'mlkit.tune.study', self.name, dict(self._given, store=str(self.store))
+
     def trial(self)->Trial:
         "The next trial, for `with`."
         return self.ask()
@@ -335,8 +345,23 @@ class Study(_Tracked):
             try: t = self.ask(trials=total)
             except StudyDone: return
             yield t
-            if t.row.state == 'running': self.tell(t)
+            if not t.told and t.row.state == 'running': self.tell(t)
 
+    def run(self,
+        fn:Callable[..., Any], # Takes the trial, or settings by name; returns the goal's value or a dict of metrics, or reports
+        trials:int|None=None, # In all, with those of earlier sessions; None goes on until the space is exhausted
+        workers:int=1, # Processes; 1 works in this one
+        gpus:float|None=None, # Devices for each worker, leased: 1, 2, or 0.5 to share one
+    )->Any: # The study
+        "Try `fn` until there are `trials`; what fails is recorded, and what died is tried again."
+        if trials is None and math.isinf(self.space.size): raise ValueError('This space has no end: say how many trials=')
+        if workers > 1 or gpus: run_workers(self, fn, trials, workers, gpus)
+        else: work(self, fn, trials)
+        return self
+
+# %% ../../nbs/tune/52_study.ipynb #c029
+class Study(_Running):
+    "A sweep: `ask` and `tell`, `with study.trial() as t`, `run` for a function; `best` and `df` say how it went."
     @property
     def rows(self)->list[Row]:
         "All trials."
