@@ -28,7 +28,8 @@ def test_sixteen_processes_create_one_study(tmp_path):
     assert [r.state for r in s.rows] == ['complete']*48 and s.ledger._studies == 1 and not s.ledger.journal.skipped
 
 def test_the_trial_of_a_killed_worker_is_tried_again_with_its_point_and_checkpoint(tmp_path):
-    p = start("import time\ns = study(); t = s.ask(); t.save('epoch-3.pt'); t.report(acc=.5); print('x', flush=True); time.sleep(60)", tmp_path)
+    code = "import time\ns = study(); t = s.ask(); t.save('epoch-3.pt'); t.report(acc=.5); print('x', flush=True); time.sleep(60)"
+    p = start(code, tmp_path)
     p.stdout.readline()
     s = study(tmp_path)
     assert s.rows[0].state == 'running'

@@ -22,6 +22,7 @@ from ..core.files import safe_name
 from .goal import Goals
 from .sampler import as_sampler
 from .space import Space, key, nest
+from .stop import as_rule
 from .storage import Lease, alive, optuna_storage
 from .trials import ATTR, Ledger, Row, _record, begin, create, end, new_study, report, study_attr
 from .workers import run_workers, work
@@ -96,7 +97,7 @@ class _Kept:
         seed:int|None=None, # For the same points each time, with one worker
         retries:int=2, # How often the point of a worker that died is tried again
         repeats:int=1, # How often a point of a finite space may be tried: more for noisy goals
-        stop:Any=None, # A rule that ends bad trials early
+        stop:Any=None, # What ends bad trials early: 'asha', 'median', 'hyperband', 'patience', or a rule such as `ASHA(first=3)`
         project:str|None=None, # As in `mlkit.init`
         store:str|os.PathLike|None=None, # As in `mlkit.init`
         track:bool=True, # Record each trial as a run, in a group named like the study
@@ -105,7 +106,7 @@ class _Kept:
         self.store = make_store(find_store(str(store) if store else None))
         self.folder = Path(self.store)/safe_name(self.project, 'project')/'.studies'/name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.sampler, self.retries, self.repeats, self.stop, self.track = as_sampler(sampler, seed), retries, repeats, stop, track
+        self.sampler, self.retries, self.repeats, self.stop, self.track = as_sampler(sampler, seed), retries, repeats, as_rule(stop), track
         self._given = dict(sampler=sampler, retries=retries, repeats=repeats, stop=stop, project=self.project, track=track)
         self._threads, self._looked, self._grid = threading.RLock(), -9., None
         self.ledger = Ledger(self.folder/'journal.log')
