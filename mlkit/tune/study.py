@@ -50,7 +50,9 @@ class Trial:
     def __init__(self,
         study:Any, # The `Study`
         row:Row, # What the ledger knows of it
-    ): self.study, self.row, self.metrics, self.run, self.told, self._step = study, row, {}, None, False, len(row.reports)
+    ):
+        self.study, self.row, self.metrics, self.run = study, row, {}, None
+        self.told, self.stopped, self._step = False, False, len(row.reports)
 
     number = property(lambda self: self.row.number, doc='Its number in the study, from 0.')
     params = property(lambda self: nest(self.row.params), doc='Its settings, nested as in the space.')
@@ -63,9 +65,17 @@ class Trial:
         **metrics:Any, # Such as `acc=0.9`: numbers, or tensors with one element
     )->None:
         "Say how it goes; raises `Pruned` when it is not worth going on."
+        step = self._step if step is None else step
+        if self.run is not None: self.run.log(_numbers(metrics), step=step)
+        self.hear(step, metrics)
+
+    def hear(self,
+        step:int, # From 0
+        metrics:Mapping[str, Any], # What was measured
+    )->None:
+        "`report` without writing to the run, for what writes there itself; raises `Pruned`."
         self.metrics.update(new := _numbers(metrics))
-        step, self._step = (self._step, self._step + 1) if step is None else (step, step + 1)
-        if self.run is not None: self.run.log(new, step=step)
+        self._step = step + 1
         self.study._reported(self, step, new)
 
     def save(self,
@@ -279,7 +289,9 @@ class _Telling(_Closing):
         if error: attrs['error'] = error
         rest = {k: v for k, v in metrics.items() if isinstance(v, float)}
         if rest.keys() != {self.goals.first.metric}: attrs['metrics'] = rest
-        if isinstance(trial, Trial): trial.told = True
+        if isinstance(trial, Trial):
+            trial.told = True
+            if trial.stopped and state is None: state = 'pruned'
         return self._close(row, state or 'complete', values, attrs)
 
     def _values(self, metrics:dict[str, float], state:str|None)->list[float]|None:
