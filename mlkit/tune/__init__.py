@@ -1,0 +1,29 @@
+"Search spaces and studies: ask and tell, or hand over a function; what was learned survives any crash."
+from importlib import import_module as _import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlkit.tune.fitting import ReportTrial
+    from mlkit.tune.goal import Goal, Goals
+    from mlkit.tune.sampler import as_sampler
+    from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
+    from mlkit.tune.stop import ASHA, Hyperband, Median, Patience, Threshold
+    from mlkit.tune.study import Pruned, Study, StudyDone, Trial
+
+_HOME = {
+    'fitting': 'ReportTrial',
+    'goal': 'Goal Goals',
+    'sampler': 'as_sampler',
+    'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform',
+    'stop': 'ASHA Hyperband Median Patience Threshold',
+    'study': 'Pruned Study StudyDone Trial'}
+_LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
+__all__ = ['as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'Goal', 'Goals', 'Hyperband', 'log_normal', 'log_uniform', 'Median', 'normal',
+    'Patience', 'Pruned', 'randint', 'ReportTrial', 'Space', 'Study', 'StudyDone', 'Threshold', 'Trial', 'uniform']
+
+def __getattr__(name):
+    if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_LAZY[name]), name)
+    return value
+
+def __dir__(): return sorted(set(globals()) | set(__all__))
