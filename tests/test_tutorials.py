@@ -23,7 +23,8 @@ def texts(c:dict)->str:
     return re.sub('\x1b\\[[0-9;]*m', '', '\n'.join(out))
 
 def test_there_are_the_lessons():
-    assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate', 'machine', 'training', 'two_processes'}
+    assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate', 'machine',
+    'training', 'two_processes'}
 
 @pytest.mark.parametrize('path', ALL, ids=lambda p: p.stem)
 def test_begins_with_a_title_and_what_it_gives(path):
