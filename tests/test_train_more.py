@@ -226,3 +226,21 @@ def test_activation_checkpointing_changes_no_bit_and_no_name(every):
 def test_a_model_without_blocks_is_told():
     from mlkit.train import ActivationCheckpoint
     with pytest.raises(ValueError, match='repeats no block'): learner(cbs=[ActivationCheckpoint()]).fit(1, run=False, progress=False)
+
+
+def test_an_attribute_that_is_called_like_a_verb_replaces_nothing():
+    "A number called `step` is no method."
+    class At(Callback):
+        def __init__(self): self.step = 3
+    learner(cbs=[At()]).fit(1, run=False, progress=False)
+
+
+@pytest.mark.parametrize('which', [True, 2, 'auto'])
+def test_checkpointing_is_an_argument(which):
+    def end(**kw):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(*[nn.Sequential(nn.Linear(16, 16), nn.GELU()) for _ in range(3)]), nn.Linear(16, 2))
+        learn = learner(model, **kw)
+        learn.fit(1, run=False, progress=False)
+        return [p.detach() for p in learn.model.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(end(checkpointing=which), end(), strict=True))

@@ -64,7 +64,7 @@ def compile_events(
 )->SimpleNamespace: # For each event a tuple of bound methods, in the callbacks' order
     "Who acts at which event."
     cbs = sorted(cbs, key=lambda o: o.order)
-    return SimpleNamespace(**{e: tuple(getattr(o, e) for o in cbs if hasattr(o, e)) for e in EVENTS})
+    return SimpleNamespace(**{e: tuple(getattr(o, e) for o in cbs if callable(getattr(o, e, None))) for e in EVENTS})
 
 # %% ../../nbs/train/40_loop.ipynb #c022
 class CancelBatch(Exception): "Skip the rest of this batch."
@@ -225,7 +225,7 @@ class _Tables(Passes):
         self.acting = sorted(cbs, key=lambda o: o.order)
         self._on, chosen = compile_events(cbs), {}
         for o in self.acting:
-            for verb in [v for v in VERBS if hasattr(o, v)]:
+            for verb in [v for v in VERBS if callable(getattr(o, v, None))]:
                 if verb in chosen: raise ValueError(f'{chosen[verb]} and {o} both replace `{verb}`: use one of them')
                 chosen[verb] = o
         def replaced(o:Any, verb:str)->Callable: return lambda: getattr(o, verb)(self)
@@ -324,7 +324,7 @@ def show_training_loop(
     lines = []
     for line in _LOOP.splitlines():
         name = line.strip()
-        who = [type(o).__name__ for o in cbs if hasattr(o, name)]
+        who = [type(o).__name__ for o in cbs if callable(getattr(o, name, None))]
         if name in VERBS: lines.append(f"{line}()" + (f'  <- {who[0]}' if who else ''))
         elif name not in EVENTS: lines.append(line)
         elif who or all: lines.append(f"{line:28}{', '.join(who)}".rstrip())
