@@ -239,8 +239,16 @@ def test_an_attribute_that_is_called_like_a_verb_replaces_nothing():
 def test_checkpointing_is_an_argument(which):
     def end(**kw):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(*[nn.Sequential(nn.Linear(16, 16), nn.GELU()) for _ in range(3)]), nn.Linear(16, 2))
+        body = [nn.Sequential(nn.Linear(16, 16), nn.GELU()) for _ in range(3)]
+        model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(*body), nn.Linear(16, 2))
         learn = learner(model, **kw)
         learn.fit(1, run=False, progress=False)
         return [p.detach() for p in learn.model.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(end(checkpointing=which), end(), strict=True))
+
+
+def test_a_checkpoint_that_vanishes_while_they_are_listed_is_left_out(tmp_path):
+    "The training that writes them removes old ones between the listing and the look at a file; a link to nowhere stands for one."
+    torch.save({}, tmp_path/'step-00000002.pt')
+    (tmp_path/'step-00000001.pt').symlink_to('gone')
+    assert [o.step for o in mlkit.train.checkpoints(tmp_path)] == [2]

@@ -13,6 +13,7 @@ at the next batch."""
 # %% ../../nbs/train/42_checkpoint.ipynb #c005
 import io, os, random, shutil, sys, threading, time, warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,8 @@ def checkpoints(
     folder = Path(where.path)/'files'/'checkpoints' if hasattr(where, 'path') else Path(where)
     found = []
     for p in [*folder.glob('*.pt'), *(o.parent for o in folder.glob('step-*/rest.pt'))]:
-        if p.name[0] != '.' and (p.stem == 'best' or p.stem[5:].isdigit()):
+        if p.name[0] == '.' or not (p.stem == 'best' or p.stem[5:].isdigit()): continue
+        with suppress(FileNotFoundError): # The training that writes here removes old ones meanwhile
             size = sum(o.stat().st_size for o in ([p] if p.is_file() else p.iterdir()))
             found.append(CheckpointFile(p, int(p.stem[5:]) if p.stem != 'best' else -1, size, p.stat().st_mtime))
     return sorted(found, key=lambda o: o.step)
