@@ -113,7 +113,7 @@ def test_a_fit_stopped_while_validating_keeps_its_last_training_row():
 
 def test_a_killed_fit_shows_each_step_once(tmp_path):
     code = '''import os, sys, torch, torch.nn.functional as F
-from mlkit.train import Callback, DataLoaders, Learner
+from mlkit.train import Callback, Checkpoint, DataLoaders, Learner
 class Kill(Callback):
     order = 99
     def after_batch(self, learn):

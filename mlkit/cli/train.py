@@ -36,11 +36,13 @@ def train(
     nproc:int|None=None, # Processes; one for each GPU by default, or 2 where there is none
     restarts:int=0, # How often all are started again after one has failed
     timeout:float|None=None, # Seconds for the whole
+    store:str|None=None, # The store's folder
 )->int: # The exit status: 1 if a rank failed
     "Run a script in several processes that train together."
     from mlkit.train.launch import RankError, launch
     if not script: raise ValueError('Nothing to run: mlkit train --nproc 2 script.py')
     path, *args = script[1:] if script[0] == '--' else script
+    if store: os.environ['MLKIT_STORE'] = os.path.abspath(store)
     try: launch(Script(path, args), nprocs=_count() if nproc is None else nproc, restarts=restarts, timeout=timeout)
     except RankError as e:
         print(f'mlkit: {e}', file=sys.stderr)
