@@ -43,7 +43,7 @@ def build(force:bool=False)->bool: # False when there was nothing to do
             f'npm_config_registry to a mirror, or install a built wheel of mlkit-nb. It said:\n{r.stderr[-1500:]}')
     STATIC.mkdir(exist_ok=True)
     r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', 'src/page.js', 'src/style.css', '--bundle', '--minify', '--format=esm',
-        '--target=es2020', '--legal-comments=none', f'--outdir={STATIC}', '--log-level=warning'], cwd=JS)
+        '--target=es2020,chrome100,firefox100,safari15', '--legal-comments=none', f'--outdir={STATIC}', '--log-level=warning'], cwd=JS)
     if r.returncode: sys.exit('esbuild could not bundle the front end; its message is above')
     shutil.copyfile(JS/'node_modules'/'uplot'/'LICENSE', STATIC/'uplot-license.txt')
     shutil.copyfile(JS/'src'/'index.html', STATIC/'index.html')

@@ -2,8 +2,6 @@
 import uPlot from 'uplot'
 import {DASHES, nearest, number, range} from './data.js'
 
-const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
-
 export class Chart {
   constructor(root, title, hooks) {
     Object.assign(this, {title, hooks, lines: [], styles: new Map(), names: new Map(), logx: false, logy: false, window: null})
@@ -30,6 +28,7 @@ export class Chart {
 
   make() {
     this.plot?.destroy()
+    const css = name => getComputedStyle(this.root).getPropertyValue(name).trim()
     const axis = {stroke: () => css('--dim'), grid: {stroke: () => css('--grid'), width: 1}, ticks: {show: false}, font: '11px system-ui'}
     const values = (u, vs) => vs.map(v => v === null ? '' : number(v))
     this.plot = new uPlot({

@@ -60,7 +60,7 @@ def drawn(tab, act):
     act()
     tab.wait_for_selector(f'body:not([data-drawn="{n}"])')
 
-def names(tab)->list[str]: return tab.locator('#body tr td:nth-child(2)').all_inner_texts()
+def names(tab)->list[str]: return tab.locator('tbody tr td:nth-child(2)').all_inner_texts()
 
 def test_the_table_shows_runs_and_says_how_they_ended(tab):
     assert sorted(names(tab)) == sorted(['run 0', 'run 1', 'run 2', 'run 3', 'unlucky', EVIL])
@@ -72,21 +72,21 @@ def test_a_click_sorts_and_a_condition_filters(tab):
     assert names(tab)[:2] == ['run 3', 'run 2']
     tab.click('th button[data-key="config.lr"]')
     assert names(tab)[0] == EVIL and names(tab)[-1] == 'unlucky'
-    tab.fill('#where', 'lr < 0.05')
-    drawn(tab, lambda: tab.press('#where', 'Enter'))
+    tab.fill('[data-ref=where]', 'lr < 0.05')
+    drawn(tab, lambda: tab.press('[data-ref=where]', 'Enter'))
     assert names(tab) == ['run 2', 'run 3']
     assert 'where=lr' in tab.url
-    tab.fill('#where', 'lrr < 1')
+    tab.fill('[data-ref=where]', 'lrr < 1')
     bad = tab.problems
     tab.problems = []
     tab.click('text=Filter')
-    tab.wait_for_selector('#error:not(:empty)')
-    assert "No 'lrr' here" in tab.locator('#error').inner_text()
+    tab.wait_for_selector('[data-ref=error]:not(:empty)')
+    assert "No 'lrr' here" in tab.locator('[data-ref=error]').inner_text()
     assert all('400' in o for o in tab.problems)                     # a browser notes every refusal in its console
     tab.problems = bad
 
 def test_a_click_chooses_what_is_drawn(tab):
-    drawn(tab, lambda: tab.click('#none'))
+    drawn(tab, lambda: tab.click('[data-ref=none]'))
     assert 'No selected run' in tab.locator('.panel .summary').first.inner_text()
     drawn(tab, lambda: tab.check('[aria-label="Draw run 0"]'))
     assert '1 run, 3,000 points' in tab.locator('.panel .summary').first.inner_text()
@@ -118,20 +118,20 @@ def test_the_pointer_tells_the_values(tab):
 
 def test_smoothing_and_log_axes_draw(tab):
     def move():
-        tab.focus('#smooth')
-        tab.press('#smooth', 'End')
+        tab.focus('[data-ref=smooth]')
+        tab.press('[data-ref=smooth]', 'End')
     with tab.expect_response(lambda r: 'smooth=0.999' in r.url) as got: drawn(tab, move)
     head, _ = unpack(got.value.body())
     assert {o['raw'] for o in head['lines']} == {True, False}
-    drawn(tab, lambda: tab.check('#logy'))
-    drawn(tab, lambda: tab.check('#logx'))
+    drawn(tab, lambda: tab.check('[data-ref=logy]'))
+    drawn(tab, lambda: tab.check('[data-ref=logx]'))
 
 def test_a_live_run_arrives_by_itself(tmp_path):
     with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
         run.log(loss=1.)
         with served(tmp_path, 'now') as (_, url), page() as tab:
             tab.goto(url)
-            tab.wait_for_selector('#live:text("live")')
+            tab.wait_for_selector('[data-ref=live]:text("live")')
             tab.wait_for_selector('td.running')
             for i in range(20): run.log(loss=1/(i + 2))
             tab.wait_for_selector('.summary:text("21 points")')
@@ -142,8 +142,8 @@ def test_a_live_run_arrives_by_itself(tmp_path):
 def test_an_empty_store_says_what_to_do(tmp_path):
     with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)
-        tab.wait_for_selector('#empty:visible')
-        assert 'mlkit.init' in tab.locator('#empty').inner_text() and tab.problems == []
+        tab.wait_for_selector('[data-ref=empty]:visible')
+        assert 'mlkit.init' in tab.locator('[data-ref=empty]').inner_text() and tab.problems == []
 
 def ask(url:str, path:str, method:str='GET', **headers)->tuple[int, bytes]:
     "What the server answers to a request that no browser would send."

@@ -1,0 +1,187 @@
+// The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
+//   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
+//   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
+// What comes from runs is set as text, never as markup.
+import {Chart} from './chart.js'
+import {groups, panelTitle, styles, unpack} from './data.js'
+import {h} from './dom.js'
+import {RunTable} from './table.js'
+
+const MOST = 10
+
+export class View {
+  constructor(root, source, {state = {}, remember = () => {}, titled = () => {}} = {}) {
+    Object.assign(this, {root, source, rememberWith: remember, titled, rows: new Map(), shown: [], metrics: [], main: null, chosen: new Set(),
+      picked: false, charts: new Map(), window: null, style: new Map(), turn: 0, changed: new Set()})
+    root.classList.add('mlkit')
+    this.build()
+    this.recall(state)
+    this.loaded = this.load()
+  }
+
+  build() {
+    const $ = this.$ = {}
+    const ref = (name, o) => { o.dataset.ref = name; return $[name] = o }
+    const check = (name, text) => h('label', {}, ref(name, h('input', {type: 'checkbox'})), ` ${text}`)
+    this.root.append(
+      h('header', {},
+        ref('title', h('h1', {}, 'mlkit')),
+        ref('filter', h('form', {}, h('label', {}, 'where ', ref('where', h('input', {spellcheck: false, autocomplete: 'off',
+          placeholder: 'lr < 0.05 and acc > 0.9'}))), ' ', h('button', {}, 'Filter'))),
+        h('label', {}, 'x ', ref('x', h('select'))),
+        h('label', {}, 'smooth ', ref('smooth', h('input', {type: 'range', min: 0, max: 0.999, step: 0.001, value: 0}))),
+        check('logx', 'log x'), check('logy', 'log y'),
+        ref('reset', h('button', {type: 'button'}, 'Show all of x')),
+        ref('live', h('span', {className: 'live', role: 'status'}))),
+      ref('error', h('div', {className: 'error', role: 'alert'})),
+      ref('empty', h('div', {className: 'empty', hidden: true})),
+      ref('work', h('main', {},
+        h('div', {},
+          h('p', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
+            ref('none', h('button', {type: 'button'}, 'Draw none'))),
+          ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
+        ref('charts', h('div', {className: 'charts'})))))
+    this.table = new RunTable($.table, {
+      choose: (key, on) => this.choose(key, on), light: run => this.light(run), sorted: () => this.remember(),
+    })
+    for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
+    $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
+    $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.load().then(() => this.remember()) })
+    $.all.addEventListener('click', () => this.chooseOnly(this.shown))
+    $.none.addEventListener('click', () => this.chooseOnly([]))
+    $.reset.addEventListener('click', () => this.zoom(null))
+    this.visibility = () => this.follow()
+    document.addEventListener('visibilitychange', this.visibility)
+    this.scheme = matchMedia('(prefers-color-scheme: dark)')
+    this.recolour = () => { for (const c of this.charts.values()) c.plot.redraw(false); this.table.draw() }
+    this.scheme.addEventListener('change', this.recolour)
+  }
+
+  destroy() {
+    this.stop?.(); this.gone = true
+    document.removeEventListener('visibilitychange', this.visibility)
+    this.scheme.removeEventListener('change', this.recolour)
+    for (const c of this.charts.values()) c.destroy()
+    this.root.replaceChildren()
+  }
+
+  say(text) { this.$.error.textContent = text || '' }
+
+  // -- what the view looks like, as plain strings that an address or the store can keep
+  get state() {
+    const $ = this.$, o = {where: $.where.value, x: $.x.value, smooth: $.smooth.value === '0' ? '' : $.smooth.value, logx: $.logx.checked ? '1' : '',
+      logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', sort: `${this.table.down ? '-' : ''}${this.table.key}`}
+    if (this.picked) o.runs = [...this.chosen].join(',')
+    return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
+  }
+  remember() { this.rememberWith(this.state) }
+  recall(o) {
+    const $ = this.$
+    if (o.where) $.where.value = o.where
+    if (o.smooth) $.smooth.value = o.smooth
+    $.logx.checked = !!o.logx; $.logy.checked = !!o.logy
+    if (o.sort) { this.table.down = o.sort[0] === '-'; this.table.key = o.sort.replace(/^-/, '') }
+    const zoom = (o.zoom || '').split(',').map(Number)
+    this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
+    if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
+    this.wantedX = o.x
+  }
+
+  // -- what is chosen
+  name(key) { const row = this.rows.get(key); return row.name || row.id }
+  choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
+  chooseOnly(keys) { this.picked = true; this.chosen = new Set(keys); this.paint(); this.draw(); this.remember() }
+  light(run) { for (const c of this.charts.values()) c.light(run) }
+  zoom(to) { this.window = to; for (const c of this.charts.values()) { c.window = to; c.redraw() } this.draw(); this.remember() }
+  paint() {
+    this.style = styles(this.chosen)
+    this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style})
+    this.$.count.textContent = this.table.said
+  }
+
+  // -- the charts
+  panels() {
+    const wanted = groups(this.metrics).slice(0, 24)
+    for (const [k, c] of this.charts) if (!wanted.some(o => o.name === k)) { c.destroy(); this.charts.delete(k) }
+    for (const o of wanted) {
+      if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), {zoom: w => this.zoom(w)}))
+      const c = this.charts.get(o.name)
+      c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window
+    }
+  }
+
+  async draw(only) {
+    const $ = this.$, mine = ++this.turn, runs = [...this.chosen].filter(k => this.rows.has(k)), logx = $.logx.checked
+    const names = new Map(runs.map(k => [k, this.name(k)]))
+    try {
+      await Promise.all([...this.charts.values()].map(async c => {
+        c.axes(logx, $.logy.checked)
+        if (!runs.length) { c.set([], this.style, names); return }
+        const n = Math.max(50, Math.min(runs.length > 50 ? 480 : 2000, c.box.clientWidth))
+        const q = [['x', $.x.value], ['n', n], ['smooth', $.smooth.value], ...(logx ? [['log', 1]] : []),
+          ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m])]
+        const ask = only && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
+        const fresh = ask.length ? unpack(await this.source.ask('series', [...q, ...ask.map(k => ['run', k])])).lines : []
+        if (mine !== this.turn) return
+        const kept = c.lines.filter(o => this.chosen.has(o.run) && !ask.includes(o.run))
+        c.set([...kept, ...fresh], this.style, names)
+      }))
+      if (mine === this.turn) this.root.dataset.drawn = String(mine)
+    } catch (e) { this.say(e.message) }
+  }
+
+  async sparks(runs) {
+    if (!this.main || !runs.length) return
+    const {lines} = unpack(await this.source.ask('series', [['metric', this.main], ['n', '20'], ...runs.slice(0, 200).map(o => ['run', o])]))
+    for (const o of lines) this.table.sparks.set(o.run, o)
+    this.table.drawSparks()
+  }
+
+  // -- loading and following
+  async load() {
+    const $ = this.$
+    try {
+      const o = await this.source.ask('runs', [['where', $.where.value]])
+      this.say('')
+      $.title.textContent = o.title
+      this.titled(o.title)
+      for (const row of o.rows) this.rows.set(row.key, row)
+      this.shown = o.rows.map(row => row.key)
+      this.metrics = o.metrics; this.main = o.main
+      if (!this.picked) this.chosen = new Set(this.shown.slice(0, MOST))
+      this.axis()
+      $.empty.textContent = o.empty; $.empty.hidden = o.rows.length > 0; $.work.hidden = !o.rows.length
+      this.panels(); this.paint()
+      await Promise.all([this.draw(), this.sparks(this.shown)])
+    } catch (e) { this.say(e.message) }
+    this.follow()
+  }
+
+  axis() {
+    const x = this.$.x, was = this.wantedX || x.value
+    x.replaceChildren(...[['step', 'step'], ['time', 'relative time (s)'], ['wall', 'wall time'], ...this.metrics.map(m => [m, m])]
+      .map(([value, text]) => h('option', {value}, text)))
+    x.value = [...x.options].some(o => o.value === was) ? was : 'step'
+    this.wantedX = null
+  }
+
+  follow() {
+    if (!this.source.follow || this.gone) return
+    if (document.hidden) { this.stop?.(); this.stop = null; return }
+    this.stop ||= this.source.follow(o => this.news(o), text => { this.$.live.textContent = text })
+  }
+
+  news({rows, removed}) {
+    let whole = removed.length > 0
+    for (const row of rows) {
+      whole ||= !this.rows.has(row.key)
+      this.rows.set(row.key, row); this.changed.add(row.key)
+    }
+    clearTimeout(this.due)
+    this.due = setTimeout(() => {
+      if (whole) { this.load(); return }
+      const keys = [...this.changed]
+      this.changed.clear(); this.paint(); this.draw(keys); this.sparks(keys)
+    }, whole ? 100 : 50)
+  }
+}
