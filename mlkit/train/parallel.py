@@ -294,6 +294,7 @@ def _part(v:Any, p:Any)->Any:
 # %% ../../nbs/train/44_parallel.ipynb #c030
 class _Writing(_Sharded):
     "Writes checkpoints in parts."
+    saver:Any = None
     def write(self, learn:Any, state:dict, path:Path, keep:Any)->None:
         "Begin to write the checkpoint `path`, a folder; `keep` is the `Checkpoint`."
         import torch.distributed as dist
@@ -306,7 +307,11 @@ class _Writing(_Sharded):
         if not self.rank: _fresh_folder(temp, state)
         dist.barrier(group=self.host)
         done = dcp.async_save(parts, checkpoint_id=temp, process_group=self.disk) # type: ignore
-        keep._thread = _Written(done, temp, path, keep.keep, self.rank)
+        keep._thread, self.saver = _Written(done, temp, path, keep.keep, self.rank), keep
+
+    def wait(self)->None:
+        "Until nothing is being written. A process that is forked meanwhile, such as a loader's, may hang on a lock of torch's threads."
+        if self.saver is not None: self.saver.wait()
 
 def _apart(o:Any)->Any:
     "The same structure with tensors on the host copied: torch copies only those of devices before it writes beside the training."
@@ -464,6 +469,9 @@ class Parallel(_Ready, Callback):
         _note(learn)
         def guard(f): return f if getattr(f, '__self__', None) in (self, self._together) else _guarded(f, self)
         for e in EVENTS[:-1]: setattr(learn._on, e, tuple(map(guard, getattr(learn._on, e))))
+
+    def before_train(self, learn:Any)->None: self.wait()
+    def before_valid(self, learn:Any)->None: self.wait()
 
     def before_batch(self, learn:Any)->None:
         dl, acc = learn.train if learn.training else learn.valid, self._acc
