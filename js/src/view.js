@@ -106,7 +106,7 @@ export class View {
     for (const o of wanted) {
       if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), {zoom: w => this.zoom(w)}))
       const c = this.charts.get(o.name)
-      c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window
+      c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window; c.name(panelTitle(o.metrics))
     }
   }
 
