@@ -42,8 +42,9 @@ def build(force:bool=False)->bool: # False when there was nothing to do
         if r.returncode: sys.exit('npm could not fetch uplot and esbuild, of which the dashboards are made. Without a network, set '
             f'npm_config_registry to a mirror, or install a built wheel of mlkit-nb. It said:\n{r.stderr[-1500:]}')
     STATIC.mkdir(exist_ok=True)
-    r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', 'src/page.js', 'src/widget.js', 'src/style.css', '--bundle', '--minify', '--format=esm',
-        '--target=es2020,chrome100,firefox100,safari15', '--legal-comments=none', f'--outdir={STATIC}', '--log-level=warning'], cwd=JS)
+    entries, options = ('src/page.js', 'src/widget.js', 'src/style.css'), '--bundle --minify --format=esm --legal-comments=none'.split()
+    options += ['--target=es2020,chrome100,firefox100,safari15', f'--outdir={STATIC}', '--log-level=warning']
+    r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', *entries, *options], cwd=JS)
     if r.returncode: sys.exit('esbuild could not bundle the front end; its message is above')
     shutil.copyfile(JS/'node_modules'/'uplot'/'LICENSE', STATIC/'uplot-license.txt')
     shutil.copyfile(JS/'src'/'index.html', STATIC/'index.html')

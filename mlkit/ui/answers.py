@@ -6,11 +6,11 @@
 __all__ = ['AXES', 'Rows', 'News', 'Query', 'plain', 'row_of', 'metric_names', 'main_metric', 'Watcher', 'Answers', 'front_end']
 
 # %% ../../nbs/ui/61_answers.ipynb #c002
-"""Rows for the table, what has changed since the last look, and `Answers`, which a page, a widget and a report ask by the same names."""
+"Rows for the table, what has changed since the last look, and `Answers`, which a page, a widget and a report ask by the same names."
 
 # %% ../../nbs/ui/61_answers.ipynb #c004
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -113,7 +113,7 @@ class Answers:
         title:str, # What the dashboard is called
     ):
         self.found, self.title, self.known = found, title, dict[str, RunRecord]()
-        self.kinds:dict[str, Callable[[Query], Any]] = dict(runs=self._runs, series=self._series)
+        self.kinds = dict(runs=lambda q: self.runs(_one(q, 'where')), series=self._series)
 
     def __call__(self,
         name:str, # One of `kinds`
@@ -126,16 +126,18 @@ class Answers:
     def runs_of(self, query:Query, name:str='run')->list[RunRecord]:
         "The runs whose keys the query gives; those that aren't listed are left out."
         asked = query.get(name) or []
-        if any(k not in self.known for k in asked): self._runs({})
+        if any(k not in self.known for k in asked): self.runs()
         return [self.known[k] for k in asked if k in self.known]
 
     def record(self, key:str)->RunRecord|None:
         "The run of a row's `key`; None for one that isn't listed."
         return next(iter(self.runs_of(dict(run=[key]))), None)
 
-    def _runs(self, q:Query)->dict[str, Any]:
-        "The rows of the table, and the names of the metrics."
-        where = _one(q, 'where').strip()
+    def runs(self,
+        where:str='', # A condition, as in `Runs.where`
+    )->dict[str, Any]: # `rows` of the table, `metrics` and the `main` one, a `title`, and why there are no rows
+        "What the dashboard lists."
+        where = where.strip()
         found = list(self.found.where(where) if where else self.found)
         self.known |= {f'{r.project}/{r.id}': r for r in found}
         rows = [row_of(r) for r in found]

@@ -12,11 +12,11 @@ kernel is busy with your training, is told what is new by a thread."""
 # %% ../../nbs/ui/62_widget.ipynb #c004
 import threading, time, weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import traitlets
+import anywidget, traitlets
 
 from ..core.files import dump_json, load_json, write_atomic
 from ..track.record import RunRecord, store_folder
@@ -123,8 +123,8 @@ def _views(path:Path)->dict[str, dict]:
 MOST = 10 # Runs that are drawn when nothing was chosen, as in js/src/view.js
 BLOCK = 1_000_000 # Bytes that go with the cell at most, so that it shows something before the kernel answers
 
-class Dashboard(anywidget.AnyWidget):
-    "A dashboard in a cell; made by `mlkit.dashboard` and `Run.watch`."
+class _Widget(anywidget.AnyWidget):
+    "What both sides of a dashboard hold, and who tells the front end what is new."
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     first, block = traitlets.Dict().tag(sync=True), traitlets.Bytes().tag(sync=True)
@@ -139,14 +139,16 @@ class Dashboard(anywidget.AnyWidget):
         compact:bool=False, # Charts only
     ):
         self.answers, self.views = Answers(found, title), views
-        first = self.answers('runs', {})
+        first = self.answers.runs()
         shown, metrics = [r for row in first['rows'][:MOST] if (r := self.answers.record(row['key']))], first['metrics'][:24]
         feed = Feed(min(400, max(25, BLOCK//(32*max(1, len(shown)*len(metrics))))))
         block = feed.block(shown, metrics) if shown else b''
         super().__init__(_esm=front_end('widget.js').decode(), _css=front_end('style.css').decode(), first=first, block=block,
             state=state or {}, chosen=[row['key'] for row in first['rows'][:MOST]], compact=compact)
-        self.on_msg(lambda _, said, buffers: self._answer(said))
         me = weakref.ref(self)
+        def hear(_:Any, said:dict, buffers:list)->None:
+            if (o := me()) is not None: o._answer(said)
+        self.on_msg(hear)
         def send(news:dict, block:bytes)->bool:
             o = me()
             if o is None or o.comm is None: return False
@@ -155,6 +157,27 @@ class Dashboard(anywidget.AnyWidget):
         self.pusher = Pusher(self.answers, feed, send)
         weakref.finalize(self, self.pusher.ended.set)
 
+    def _answer(self, said:dict)->None:
+        "A question of the front end, or whether somebody looks."
+        if said.get('kind') == 'follow':
+            self.pusher.asleep = not said.get('on')
+            return self.pusher.start()
+        name, query, reply = said.get('name', ''), said.get('query') or {}, dict(kind='answer', id=said.get('id'))
+        if name == 'series': self._asked(query)
+        try: got = self.answers(name, query)
+        except (ValueError, LookupError, OSError) as e: return self.send(dict(reply, error=str(e.args[0] if e.args else e)))
+        if isinstance(got, bytes): return self.send(reply, [got])
+        self.send(dict(reply, answer=got))
+
+    def _asked(self, query:dict)->None:
+        "Push from now on what the front end shows: its axis and smoothing."
+        with suppress(ValueError, IndexError):
+            x, smooth, log = ((query.get(k) or [''])[-1] for k in ('x', 'smooth', 'log'))
+            if query.get('x'): self.pusher.feed.ask(x, float(smooth or 0), bool(log))
+
+# %% ../../nbs/ui/62_widget.ipynb #c021
+class Dashboard(_Widget):
+    "A dashboard in a cell; made by `mlkit.dashboard` and `Run.watch`."
     @property
     def selection(self)->Runs:
         "The runs that are drawn, as a collection."
@@ -174,17 +197,6 @@ class Dashboard(anywidget.AnyWidget):
         self.pusher.stop()
         super().close()
 
-    def _answer(self, said:dict)->None:
-        "A question of the front end, or whether somebody looks."
-        if said.get('kind') == 'follow':
-            self.pusher.asleep = not said.get('on')
-            return self.pusher.start()
-        name, query, reply = said.get('name', ''), said.get('query') or {}, dict(kind='answer', id=said.get('id'))
-        try: got = self.answers(name, query)
-        except (ValueError, LookupError, OSError) as e: return self.send(dict(reply, error=str(e.args[0] if e.args else e)))
-        if isinstance(got, bytes): return self.send(reply, [got])
-        self.send(dict(reply, answer=got))
-
     def _repr_mimebundle_(self, **kw:Any)->Any:
         "The widget, and for those who can't show one a picture and a table."
         self.pusher.start()
@@ -192,7 +204,7 @@ class Dashboard(anywidget.AnyWidget):
         data, more = got if isinstance(got, tuple) else (got or {}, {})
         return data | _static(self), more
 
-# %% ../../nbs/ui/62_widget.ipynb #c022
+# %% ../../nbs/ui/62_widget.ipynb #c023
 def _static(o:Dashboard)->dict[str, str]:
     "A picture of the main metric and a table, as HTML and text."
     import base64
@@ -205,7 +217,7 @@ def _static(o:Dashboard)->dict[str, str]:
         html = f'<img alt="" width="{size["width"]}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     return {'text/html': html + o.answers.found.table(20).html(), 'text/plain': o.answers.found.table(20).text()}
 
-# %% ../../nbs/ui/62_widget.ipynb #c024
+# %% ../../nbs/ui/62_widget.ipynb #c025
 def dashboard(
     project:str|Runs|None=None, # A project's name, or a collection; None shows all projects
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
