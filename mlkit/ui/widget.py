@@ -19,10 +19,11 @@ from typing import Any
 import anywidget, traitlets
 
 from ..core.files import dump_json, load_json, write_atomic
+from ..track.compare import Curve, ReadOnce
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
 from .answers import Answers, Watcher, front_end
-from .series import Line, lines, pack, points
+from .series import Line, lines, pack
 
 # %% ../../nbs/ui/62_widget.ipynb #c007
 class Feed:
@@ -47,25 +48,36 @@ class Feed:
         metrics:Sequence[str], # Names of what is shown
     )->bytes: # See `mlkit.ui.series.pack`; the header says which `runs`
         "What is new of these runs."
-        new = [o for r in found for m in metrics for o in self._new(r, m)]
+        new = [o for r in map(ReadOnce, found) for m in metrics for o in self._new(r, m)]
         keys = [f'{r.project}/{r.id}' for r in found]
         return pack(new, x=self.x, smooth=self.smooth or '', log=1 if self.log else '', runs=keys)
 
     def _new(self, r:RunRecord, metric:str)->list[tuple[dict, Line]]:
         "The lines of one metric, whole or what was added."
         about = dict(run=f'{r.project}/{r.id}', metric=metric)
-        try: x, y = points(r, metric, self.x)
-        except KeyError: return []
         key = about['run'], metric
         first, last = self.sent.get(key, [0, 0])
-        tail = 0 < last <= len(x) <= first + 4*self.n and not self.smooth
-        self.sent[key] = [first if tail else len(x), len(x)]
-        if not tail:
-            found = lines(r, metric, self.x, None, None, self.n, self.smooth, self.log)
-            return [(dict(about, raw=i > 0), o) for i, o in enumerate(found)]
-        if last == len(x): return []
-        part = Line(x[last:], y[last:], len(x), (float(x[0]), float(x[-1])), float(y[-1]))
-        return [(dict(about, raw=False, tail=True), part)]
+        try: tail = _tail(r, metric, last) if last and self.x == 'step' and not self.smooth else None
+        except KeyError: return []
+        if tail is None or last + len(tail[0]) > first + 4*self.n: return self._whole(r, about, key)
+        if not len(tail[0]): return []
+        self.sent[key] = [first, last + len(tail[0])]
+        x, y = tail
+        return [(dict(about, raw=False, tail=True), Line(x, y, last + len(x), (0., float(x[-1])), float(y[-1])))]
+
+    def _whole(self, r:RunRecord, about:dict, key:tuple[str, str])->list[tuple[dict, Line]]:
+        try: found = lines(r, about['metric'], self.x, None, None, self.n, self.smooth, self.log)
+        except KeyError: return []
+        self.sent[key] = [found[0].total]*2
+        return [(dict(about, raw=i > 0), o) for i, o in enumerate(found)]
+
+def _tail(r:RunRecord, metric:str, last:int)->Curve|None:
+    "The points after the first `last`; None when they don't simply follow them."
+    import numpy as np
+    m = r.metric(metric)
+    steps = m.step[last - 1:]
+    if not len(steps) or (np.diff(steps) < 0).any(): return None
+    return steps[1:].astype(float), np.asarray(m.value[last:], float)
 
 # %% ../../nbs/ui/62_widget.ipynb #c014
 class Pusher:
