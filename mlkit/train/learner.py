@@ -145,6 +145,16 @@ def _as_metrics(metrics:Any)->list:
         if not callable(m) and not hasattr(m, 'update'): raise TypeError(f'{m!r} is no metric: pass a function metric(pred, target)')
     return found
 
+def _as_opt(opt:Any)->Any:
+    if callable(opt) or isinstance(opt, torch.optim.Optimizer): return opt
+    raise TypeError(f'opt={opt!r}: pass a class such as torch.optim.AdamW, or an optimizer')
+
+def _as_lr(lr:Any)->float:
+    try: good = not isinstance(lr, str) and 0 <= float(lr) < float('inf')
+    except (TypeError, ValueError): good = False
+    if not good: raise ValueError(f'lr={lr!r}: pass a number from 0 up, such as 1e-3')
+    return lr
+
 class _Made(Loop):
     "The parts of a learner: what it is given, and what it makes of it."
     def __init__(self,
@@ -168,7 +178,7 @@ class _Made(Loop):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
         super().__init__(model, self.dls.train, self.dls.valid, loss, None, cbs)
-        self.make_opt, self.metrics, self.lr = opt, _as_metrics(metrics), lr
+        self.make_opt, self.metrics, self.lr = _as_opt(opt), _as_metrics(metrics), _as_lr(lr)
         if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
@@ -207,8 +217,8 @@ class _Made(Loop):
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
         make = self.make_opt
-        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=lr or self.lr)
-        for g in self.opt.param_groups if lr is not None else (): g['lr'] = lr
+        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=self.lr if lr is None else _as_lr(lr))
+        for g in self.opt.param_groups if lr is not None else (): g['lr'] = _as_lr(lr)
 
 # %% ../../nbs/train/45_learner.ipynb #c020
 class _Questions(_Made):
