@@ -16,7 +16,16 @@ export class Chart {
     this.tip = document.createElement('div')
     this.tip.className = 'tip'
     this.tip.hidden = true
-    this.root.append(this.heading, this.said, this.box, this.tip)
+    const bar = document.createElement('div')
+    bar.className = 'bar'
+    bar.append(this.heading)
+    if (hooks.csv) {
+      const b = document.createElement('button')
+      b.type = 'button'; b.textContent = 'CSV'; b.title = 'All values of the drawn runs'
+      b.addEventListener('click', () => hooks.csv(this))
+      bar.append(b)
+    }
+    this.root.append(bar, this.said, this.box, this.tip)
     root.append(this.root)
     this.make()
     this.resize = new ResizeObserver(() => {

@@ -65,6 +65,38 @@ export function styles(ids) {
   return out
 }
 
+// What runs can be coloured by: fields and settings with more than one value.
+export function colourings(rows) {
+  const values = new Map()
+  for (const row of rows) for (const k in row) {
+    if (!k.startsWith('config.') && k !== 'group' && k !== 'status' && k !== 'project') continue
+    if (!values.has(k)) values.set(k, new Set())
+    if (values.get(k).size < 2) values.get(k).add(JSON.stringify(row[k]))
+  }
+  return [...values].filter(([, o]) => o.size > 1).map(([k]) => k)
+}
+
+// From dark blue over green to yellow, even in lightness: for numbers with many values.
+const RAMP = [[68, 60, 140], [49, 104, 142], [33, 145, 140], [70, 190, 110], [200, 200, 40]]
+export function ramp(t) {
+  const at = Math.min(Math.max(t, 0), 1) * (RAMP.length - 1), i = Math.min(Math.floor(at), RAMP.length - 2)
+  return `rgb(${RAMP[i].map((v, k) => Math.round(v + (RAMP[i + 1][k] - v) * (at - i))).join(' ')})`
+}
+
+// Styles by a value: one of the palette's colours for each of a few, else a ramp over the numbers, logarithmic where they span decades.
+export function stylesBy(rows, key) {
+  const values = [...new Set(rows.map(row => row[key]))].sort((a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))))
+  const label = v => (v === null || v === undefined ? 'none' : number(v)), numbers = values.filter(v => Number.isFinite(v))
+  const few = values.length <= PALETTE.length || numbers.length < values.length
+  const [lo, hi] = [numbers[0], numbers[numbers.length - 1]], log = lo > 0 && hi / lo > 30
+  const place = v => (log ? Math.log(v / lo) / Math.log(hi / lo) : (v - lo) / (hi - lo || 1))
+  const colour = v => (few ? PALETTE[values.indexOf(v) % PALETTE.length] : ramp(place(v)))
+  const dash = v => (few ? DASHES[Math.floor(values.indexOf(v) / PALETTE.length) % DASHES.length] : [])
+  const shown = few ? values.slice(0, 24) : [lo, values[Math.floor(values.length / 2)], hi]
+  return {style: new Map(rows.map(row => [row.key, {color: colour(row[key]), dash: dash(row[key])}])),
+    legend: shown.map(v => ({label: label(v), color: colour(v)}))}
+}
+
 // The position in the rising `x` that is nearest to `v`; -1 without any.
 export function nearest(x, v) {
   if (!x.length) return -1

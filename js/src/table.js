@@ -25,6 +25,7 @@ export class RunTable {
     this.body.replaceChildren(...rows.slice(0, LISTED).map(row => this.row(row, cols)))
     if (focus.key) [...this.head.querySelectorAll('button')].find(o => o.dataset.key === focus.key)?.focus()
     if (focus.pick) [...this.body.querySelectorAll('input')].find(o => o.dataset.pick === focus.pick)?.focus()
+    if (focus.open) [...this.body.querySelectorAll('.open')].find(o => o.dataset.open === focus.open)?.focus()
     this.drawSparks()
   }
 
@@ -50,12 +51,19 @@ export class RunTable {
     if (on && this.style.has(row.key)) dot.style.background = this.style.get(row.key).color
     const spark = h('canvas', {className: 'spark', width: 160, height: 40, 'aria-hidden': 'true'})
     spark.dataset.run = row.key
-    const tr = h('tr', {}, h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, name),
+    const tr = h('tr', {}, h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, this.hooks.open ? this.opener(row, name) : name),
       h('td', {className: row.status}, row.status), h('td', {}, spark), ...cols.map(k => this.cell(row, k)))
     tr.dataset.run = row.key
     tr.addEventListener('mouseenter', () => this.hooks.light(row.key))
     tr.addEventListener('mouseleave', () => this.hooks.light(null))
     return tr
+  }
+
+  opener(row, name) {
+    const b = h('button', {type: 'button', className: 'open'}, name)
+    b.dataset.open = row.key
+    b.addEventListener('click', () => this.hooks.open(row.key))
+    return b
   }
 
   cell(row, k) {

@@ -1,10 +1,12 @@
 // The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
 //   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
+//   source.can                    which questions it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run'
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {groups, newMetrics, panelTitle, styles, unpack} from './data.js'
+import {colourings, groups, newMetrics, panelTitle, styles, stylesBy, unpack} from './data.js'
 import {h} from './dom.js'
+import {compare, showRun} from './sheet.js'
 import {RunTable} from './table.js'
 
 const MOST = 10
@@ -31,6 +33,7 @@ export class View {
         h('label', {}, 'x ', ref('x', h('select'))),
         h('label', {}, 'smooth ', ref('smooth', h('input', {type: 'range', min: 0, max: 0.999, step: 0.001, value: 0}))),
         check('logx', 'log x'), check('logy', 'log y'),
+        h('label', {}, 'colour ', ref('colour', h('select'))),
         ref('reset', h('button', {type: 'button'}, 'Show all of x')),
         ref('live', h('span', {className: 'live', role: 'status'}))),
       ref('error', h('div', {className: 'error', role: 'alert'})),
@@ -38,17 +41,22 @@ export class View {
       ref('work', h('main', {},
         h('div', {},
           h('p', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
-            ref('none', h('button', {type: 'button'}, 'Draw none'))),
+            ref('none', h('button', {type: 'button'}, 'Draw none')), ' ',
+            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn'))),
+          ref('legend', h('p', {className: 'legend'})),
           ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
         ref('charts', h('div', {className: 'charts'})))))
     this.table = new RunTable($.table, {
-      choose: (key, on) => this.choose(key, on), light: run => this.light(run), sorted: () => this.remember(),
+      choose: (key, on) => this.choose(key, on), light: run => this.light(run),
+      open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null, sorted: () => this.remember(),
     })
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
     $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.load().then(() => this.remember()) })
     $.all.addEventListener('click', () => this.chooseOnly(this.shown))
     $.none.addEventListener('click', () => this.chooseOnly([]))
+    $.compare.addEventListener('click', () => this.guard(compare(this.root, this.source, [...this.chosen])))
+    $.colour.addEventListener('change', () => { this.paint(); for (const c of this.charts.values()) c.set(c.lines, this.style, c.names); this.remember() })
     $.reset.addEventListener('click', () => this.zoom(null))
     this.visibility = () => this.follow()
     document.addEventListener('visibilitychange', this.visibility)
@@ -65,12 +73,14 @@ export class View {
     this.root.replaceChildren()
   }
 
+  guard(promise) { return promise.catch(e => this.say(e.message)) }
   say(text) { this.$.error.textContent = text || '' }
 
   // -- what the view looks like, as plain strings that an address or the store can keep
   get state() {
     const $ = this.$, o = {where: $.where.value, x: $.x.value, smooth: $.smooth.value === '0' ? '' : $.smooth.value, logx: $.logx.checked ? '1' : '',
-      logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', sort: `${this.table.down ? '-' : ''}${this.table.key}`}
+      logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value,
+      sort: `${this.table.down ? '-' : ''}${this.table.key}`}
     if (this.picked) o.runs = [...this.chosen].join(',')
     return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
   }
@@ -84,7 +94,7 @@ export class View {
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
-    this.wantedX = o.x
+    this.wantedX = o.x; this.wantedColour = o.colour
   }
 
   // -- what is chosen
@@ -94,9 +104,24 @@ export class View {
   light(run) { for (const c of this.charts.values()) c.light(run) }
   zoom(to) { this.window = to; for (const c of this.charts.values()) { c.window = to; c.redraw() } this.draw(); this.remember() }
   paint() {
-    this.style = styles(this.chosen)
+    const rows = [...this.chosen].map(k => this.rows.get(k)).filter(Boolean), by = this.colours()
+    const {style, legend} = by ? stylesBy(rows, by) : {style: styles(this.chosen), legend: []}
+    this.style = style
+    this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
+    this.$.compare.disabled = this.chosen.size !== 2
     this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style})
     this.$.count.textContent = this.table.said
+  }
+
+  // What colours may mean: each run its own, or a setting's or field's value.
+  colours() {
+    const $ = this.$, was = this.wantedColour || $.colour.value, all = ['', ...colourings([...this.rows.values()])]
+    this.wantedColour = null
+    if (all.join() !== [...$.colour.options].map(o => o.value).join()) {
+      $.colour.replaceChildren(...all.map(value => h('option', {value}, value.replace(/^config\./, '') || 'run')))
+    }
+    $.colour.value = all.includes(was) ? was : ''
+    return $.colour.value
   }
 
   // -- the charts
@@ -104,10 +129,21 @@ export class View {
     const wanted = groups(this.metrics).slice(0, 24)
     for (const [k, c] of this.charts) if (!wanted.some(o => o.name === k)) { c.destroy(); this.charts.delete(k) }
     for (const o of wanted) {
-      if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), {zoom: w => this.zoom(w)}))
+      if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), this.chartHooks(o)))
       const c = this.charts.get(o.name)
       c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window; c.name(panelTitle(o.metrics))
     }
+  }
+
+  chartHooks() {
+    const csv = this.source.can?.has('csv') && (async c => {
+      const runs = [...this.chosen].filter(k => this.rows.has(k))
+      const data = await this.source.ask('csv', [...c.metrics.map(m => ['metric', m]), ...runs.map(k => ['run', k])])
+      const a = h('a', {href: URL.createObjectURL(new Blob([data], {type: 'text/csv'})), download: `${c.metrics[0].replaceAll('/', '-')}.csv`})
+      a.click()
+      setTimeout(() => URL.revokeObjectURL(a.href), 1000)
+    })
+    return {zoom: w => this.zoom(w), csv: csv && (c => this.guard(csv(c)))}
   }
 
   async draw(only) {

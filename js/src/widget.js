@@ -26,6 +26,7 @@ export default {
 
     let opened = false
     const source = {
+      can: new Set(['csv', 'compare', 'run']),
       ask(name, pairs) {
         if (name === 'runs' && !opened && first.rows) { opened = true; return Promise.resolve(first) }
         const found = name === 'series' && pushed.find(pairs)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {columns, duration, groups, hash, nearest, newMetrics, number, panelTitle, range, sorted, styles, unpack} from '../src/data.js'
+import {colourings, columns, duration, groups, hash, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -73,4 +73,15 @@ test('numbers and durations are short', () => {
 
 test('metrics that a row has and nobody knew yet', () => {
   assert.deepEqual(newMetrics({'summary.loss': 1, 'summary.acc': 2, 'summary.note': 'x', 'config.lr': 3}, ['acc']), ['loss'])
+})
+
+test('colours by a few values, or along a ramp of many numbers', () => {
+  const rows = [1, 2, 2, null].map((lr, i) => ({key: `p/${i}`, 'config.lr': lr, 'config.same': 7}))
+  assert.deepEqual(colourings(rows), ['config.lr'])
+  const few = stylesBy(rows, 'config.lr')
+  assert.deepEqual(few.legend.map(o => o.label).sort(), ['1', '2', 'none'])
+  assert.equal(few.style.get('p/1').color, few.style.get('p/2').color)
+  const many = stylesBy([...Array(20).keys()].map(i => ({key: `p/${i}`, 'config.lr': 10 ** (i / 5)})), 'config.lr')
+  assert.equal(new Set([...many.style.values()].map(o => o.color)).size, 20)
+  assert.equal(many.legend.length, 3)
 })

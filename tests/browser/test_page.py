@@ -126,6 +126,57 @@ def test_smoothing_and_log_axes_draw(tab):
     drawn(tab, lambda: tab.check('[data-ref=logy]'))
     drawn(tab, lambda: tab.check('[data-ref=logx]'))
 
+def test_runs_are_coloured_by_a_setting(tab):
+    tab.select_option('[data-ref=colour]', 'config.lr')
+    assert tab.locator('.legend > span').all_inner_texts() == ['0.001', '0.01', '0.1', '1', '3', 'none']
+    assert 'colour=config.lr' in tab.url
+    colours = tab.locator('.legend .swatch').evaluate_all('os => os.map(o => o.style.background)')
+    assert len(set(colours)) == 6
+
+def test_all_values_are_a_click_away(tab):
+    drawn(tab, lambda: tab.click('[data-ref=none]'))
+    drawn(tab, lambda: tab.check('[aria-label="Draw run 0"]'))
+    panel = tab.locator('.panel', has_text='train/loss')
+    with tab.expect_download() as got: panel.locator('button', has_text='CSV').click()
+    rows = open(got.value.path()).read().splitlines()
+    assert rows[0] == 'run,metric,step,time,value' and len(rows) == 3001 and ',5.0' in rows[1235]
+
+def test_two_runs_side_by_side(tab):
+    drawn(tab, lambda: tab.click('[data-ref=none]'))
+    assert tab.is_disabled('[data-ref=compare]')
+    for i in (1, 2): drawn(tab, lambda i=i: tab.check(f'[aria-label="Draw run {i}"]'))
+    tab.click('[data-ref=compare]')
+    sheet = tab.locator('dialog.sheet')
+    sheet.wait_for()
+    assert {'run 1 and run 2', 'config', 'lr', '0.1', '0.01'} <= set(sheet.locator('h2, h3, td').all_inner_texts())
+    tab.keyboard.press('Escape')
+    assert sheet.count() == 0
+
+def test_a_run_opens_with_what_it_says(tab):
+    "By the keyboard too; what it says is text."
+    tab.locator('.open', has_text='<img').press('Enter')
+    sheet = tab.locator('dialog.sheet')
+    sheet.wait_for()
+    assert sheet.locator('h2').inner_text() == EVIL and EVIL in sheet.inner_text() and sheet.locator('img').count() == 0
+    sheet.locator('button', has_text='Close').click()
+    assert sheet.count() == 0
+
+def test_a_run_shows_its_pictures_and_its_console(tmp_path):
+    from matplotlib import pyplot as plt
+    fig = plt.figure(figsize=(1, 1))
+    with mlkit.init(project='p', name='seen', store=tmp_path, system=False, hardware=False) as run:
+        fig.savefig(tmp_path/'dot.png')
+        run.save(tmp_path/'dot.png', base_path=tmp_path)
+        (run.path/'console.log').write_text('\x1b[31mred\x1b[0m <b>bold</b>\n')
+    plt.close(fig)
+    with served(tmp_path) as (_, url), page() as tab:
+        tab.goto(url)
+        tab.click('.open')
+        tab.wait_for_selector('.pictures img')
+        assert tab.locator('.console').inner_text().strip() == 'red <b>bold</b>'
+        assert tab.locator('.pictures img').evaluate('o => o.decode().then(() => o.naturalWidth)') > 10
+        assert tab.problems == []
+
 def test_a_live_run_arrives_by_itself(tmp_path):
     with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
         run.log(loss=1.)
