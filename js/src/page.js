@@ -17,7 +17,7 @@ const source = {
   },
 }
 
-new View(document.body, source, {
+window.mlkitView = new View(document.body, source, {
   state: Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
   remember: state => history.replaceState(null, '', '#' + new URLSearchParams(state)),
   titled: title => { document.title = title },

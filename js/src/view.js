@@ -104,8 +104,8 @@ export class View {
   light(run) { for (const c of this.charts.values()) c.light(run) }
   zoom(to) { this.window = to; for (const c of this.charts.values()) { c.window = to; c.redraw() } this.draw(); this.remember() }
   paint() {
-    const rows = [...this.chosen].map(k => this.rows.get(k)).filter(Boolean), by = this.colours()
-    const {style, legend} = by ? stylesBy(rows, by) : {style: styles(this.chosen), legend: []}
+    const by = this.colours()
+    const {style, legend} = by ? stylesBy(this.shown.map(k => this.rows.get(k)).filter(Boolean), by) : {style: styles(this.chosen), legend: []}
     this.style = style
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
