@@ -1,25 +1,22 @@
 // What a report keeps of its runs. Pure functions: no document, no network. `node --test` runs them.
 
-// Byte planes back to numbers: all lowest bytes first, then all second ones, and so on.
-const joined = (bytes, n, size) => {
-  const out = new Uint8Array(n * size)
-  for (let k = 0; k < size; k++) for (let i = 0; i < n; i++) out[i * size + k] = bytes[k * n + i]
-  return out.buffer
-}
-
-// The lines of `heads`, of which `n` points are kept in all: steps and times as differences, values as float32.
-export function unfold(heads, n, bytes) {
-  const steps = new Uint32Array(joined(bytes.subarray(0, 4 * n), n, 4)), times = new Uint16Array(joined(bytes.subarray(4 * n, 6 * n), n, 2))
-  const values = new Float32Array(joined(bytes.subarray(6 * n, 10 * n), n, 4))
+// The lines of `heads`, of which `n` points are kept in all: steps and times as differences, values as float32. The lowest bytes of all
+// numbers come first, then all second ones, and so on.
+export function unfold(heads, n, p) {
+  const steps = new Uint32Array(n), times = new Uint16Array(n), bits = new Uint32Array(n), values = new Float32Array(bits.buffer)
+  const t = 4 * n, v = 6 * n
+  for (let i = 0; i < n; i++) {
+    steps[i] = p[i] | p[n + i] << 8 | p[2 * n + i] << 16 | p[3 * n + i] << 24
+    times[i] = p[t + i] | p[t + n + i] << 8
+    bits[i] = p[v + i] | p[v + n + i] << 8 | p[v + 2 * n + i] << 16 | p[v + 3 * n + i] << 24
+  }
   let at = 0
   return heads.map(o => {
     const step = new Float64Array(o.n), time = new Float64Array(o.n), y = new Float64Array(o.n)
-    let s = o.s0, t = 0
-    for (let i = 0; i < o.n; i++) {
-      s += steps[at + i]; t += times[at + i]
-      step[i] = s; time[i] = o.t0 + t * o.dt; y[i] = values[at + i] + o.y0
+    for (let i = 0, s = o.s0, t = 0; i < o.n; i++, at++) {
+      s += steps[at]; t += times[at]
+      step[i] = s; time[i] = o.t0 + t * o.dt; y[i] = values[at] + o.y0
     }
-    at += o.n
     return {...o, step, time, y}
   })
 }
@@ -34,21 +31,24 @@ const first = (x, v) => {
 // of each, and the first that is no number, as mlkit.ui.series.thin does.
 export function thin(x, y, a, b, n, log = false) {
   if (b - a <= 4 * n) return Array.from({length: Math.max(0, b - a)}, (_, i) => a + i)
-  const f = log ? v => (v > 0 ? Math.log(v) : -Infinity) : v => v
   let start = a
   while (log && start < b - 1 && !(x[start] > 0)) start++
-  const lo = f(x[start]), w = (f(x[b - 1]) - lo) / n || 1, keep = []
-  let col = null, found = null
-  const flush = () => { if (found) keep.push(...[...new Set(found.filter(i => i >= 0))].sort((p, q) => p - q)) }
-  for (let i = a; i < b; i++) {
-    const c = Math.max(0, Math.min(n - 1, Math.floor((f(x[i]) - lo) / w)))
-    if (c !== col) { flush(); col = c; found = [i, i, -1, -1, -1] }
-    found[1] = i
-    if (!Number.isFinite(y[i])) { if (found[4] < 0) found[4] = i; continue }
-    if (found[2] < 0 || y[i] < y[found[2]]) found[2] = i
-    if (found[3] < 0 || y[i] > y[found[3]]) found[3] = i
+  const f = log ? v => (v > 0 ? Math.log(v) : -Infinity) : v => v
+  const lo = f(x[start]), w = (f(x[b - 1]) - lo) / n || 1, keep = [], found = [-1, -1, -1, -1, -1]
+  const flush = () => {
+    found.sort((p, q) => p - q)
+    for (let k = 0; k < 5; k++) if (found[k] >= 0 && found[k] !== found[k - 1]) keep.push(found[k])
   }
-  flush()
+  let col = -1, low = -1, high = -1, bad = -1, begin = a
+  const next = end => { if (end > begin) { found[0] = begin; found[1] = end - 1; found[2] = low; found[3] = high; found[4] = bad; flush() } }
+  for (let i = a; i < b; i++) {
+    const c = Math.max(0, Math.min(n - 1, Math.floor(((log ? f(x[i]) : x[i]) - lo) / w))), v = y[i]
+    if (c !== col) { next(i); col = c; begin = i; low = high = bad = -1 }
+    if (!Number.isFinite(v)) { if (bad < 0) bad = i; continue }
+    if (low < 0 || v < y[low]) low = i
+    if (high < 0 || v > y[high]) high = i
+  }
+  next(b)
   return keep
 }
 
@@ -62,23 +62,26 @@ export function pack(lines) {
   new Uint8Array(out, 4, head.length).set(head)
   let at = 4 + head.length
   lines.forEach(({x, y}, i) => {
-    new Float32Array(out, at, x.length).set(x.map(v => v - heads[i].x0))
-    new Float32Array(out, at + 4 * x.length, x.length).set(y.map(v => v - heads[i].y0))
+    const {x0, y0} = heads[i], xs = new Float32Array(out, at, x.length), ys = new Float32Array(out, at + 4 * x.length, x.length)
+    for (let j = 0; j < x.length; j++) { xs[j] = x[j] - x0; ys[j] = y[j] - y0 }
     at += 8 * x.length
   })
   return out
 }
 
+// What is drawn at once: more points than that take longer than one waits, and no spike needs them.
+const DRAWN = 10000
+
 // The answer to the view's question for lines.
 export function series(lines, pairs) {
   const all = k => pairs.filter(o => o[0] === k).map(o => o[1]), one = (k, other) => (all(k).length ? all(k).at(-1) : other)
-  const axis = one('x', 'step'), n = Math.max(1, +one('n', 800)), smooth = +one('smooth', 0), lo = +one('lo', -Infinity), hi = +one('hi', Infinity)
+  const axis = one('x', 'step'), n = Math.max(1, Math.min(+one('n', 800), Math.floor(DRAWN / all('run').length))), smooth = +one('smooth', 0), lo = +one('lo', -Infinity), hi = +one('hi', Infinity)
   const out = []
   for (const run of all('run')) for (const metric of all('metric')) for (const weight of smooth ? [smooth, 0] : [0]) {
     const o = lines.find(o => o.run === run && o.metric === metric && o.smooth === weight)
     if (!o) continue
     const x = axis === 'step' ? o.step : axis === 'wall' ? o.time.map(v => v + o.started) : o.time
-    const a = Math.max(0, first(x, lo) - 1), b = Math.min(o.n, hi === Infinity ? o.n : first(x, hi) + 2)
+    const a = Math.max(0, first(x, lo) - 1), b = Math.min(o.n, hi === Infinity ? o.n : first(x, hi) + 1 + (x[first(x, hi)] === hi))
     const at = thin(x, o.y, a, b, n, !!one('log'))
     const about = {run, metric, raw: smooth > 0 && weight === 0, total: o.total, span: o.n ? [x[0], x[o.n - 1]] : [0, 0], last: o.last, y0: o.y0}
     out.push({about, x: at.map(i => x[i]), y: at.map(i => o.y[i])})

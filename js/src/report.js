@@ -9,9 +9,12 @@ const kept = JSON.parse(document.getElementById('mlkit-report').textContent)
 
 async function opened() {
   if (!globalThis.DecompressionStream) throw new Error('This browser is too old to unpack the curves; one of 2023 or later can')
-  const bytes = Uint8Array.from(atob(document.getElementById('mlkit-data').textContent), c => c.charCodeAt(0))
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))
-  return unfold(kept.lines, kept.points, new Uint8Array(await new Response(stream).arrayBuffer()))
+  const text = atob(document.getElementById('mlkit-data').textContent), bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  const stream = new DecompressionStream('deflate'), writer = stream.writable.getWriter(), all = new Response(stream.readable).arrayBuffer()
+  writer.write(bytes).catch(() => {})
+  writer.close().catch(() => {})
+  return unfold(kept.lines, kept.points, new Uint8Array(await all))
 }
 
 class ReportView extends View {
@@ -54,7 +57,7 @@ const source = {lines: opened(), async ask(name, pairs) {
 }}
 source.lines.catch(() => {})                                   // said when the lines are asked for
 const state = hash ? Object.fromEntries(new URLSearchParams(hash)) : kept.state
-const view = new ReportView(document.body, source, {state: {runs: kept.runs.rows.map(o => o.key).join(','), ...state},
+const view = globalThis.view = new ReportView(document.body, source, {state: {runs: kept.runs.rows.map(o => o.key).join(','), ...state},
   remember: o => { if (!inside) history.replaceState(null, '', '#' + new URLSearchParams(o)) },
   titled: title => { document.title = title }})
 view.levels()
