@@ -12,13 +12,13 @@ and makes it anew from the definition that every such file carries."""
 
 # %% ../../nbs/ui/64_report.ipynb #c004
 import base64, hashlib, json, re, time, zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..core.display import show_bytes, show_value
 from ..core.files import safe_name, write_atomic
 from ..track.compare import plot, smoothed
@@ -166,10 +166,11 @@ def _asset(name:str)->str:
     return path.read_text(encoding='utf-8')
 
 # %% ../../nbs/ui/64_report.ipynb #c036
-def _page(title:str, texts:list[str], foot:str, about:dict, block:bytes)->str:
+def _page(title:str, texts:list[str], foot:str, about:dict, heads:list[dict], block:bytes)->bytes:
     "The whole file."
     js, css = _asset('report.js').replace('</script', '<\\/script'), _asset('report.css')
     policy = f"default-src 'none'; script-src {_hash(js)}; style-src {_hash(css)}; img-src data:; base-uri 'none'; form-action 'none'"
+    about = dict(about, format=1, lines=heads, points=sum(o['n'] for o in heads))
     prose = '\n'.join(f'<section class="prose">{markdown(o)}</section>' for o in texts)
     return f'''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
@@ -181,7 +182,7 @@ def _page(title:str, texts:list[str], foot:str, about:dict, block:bytes)->str:
 <script type="application/json" id="mlkit-report">{_json(about)}</script>
 <script type="text/plain" id="mlkit-data">{base64.b64encode(block).decode()}</script>
 <script>{js}</script></body></html>
-'''
+'''.encode()
 
 # %% ../../nbs/ui/64_report.ipynb #c039
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ class Report:
 
     def _frame(self)->str:
         "The report in a frame, and where its file is."
-        inner = escape(self.path.read_text(encoding='utf-8'))
+        inner = self.path.read_text(encoding='utf-8').replace('&', '&amp;').replace('"', '&quot;')
         style = 'width: 100%; height: 640px; border: 1px solid #8886; border-radius: 6px'
         more = f'style="{style}" title="{escape(self.definition.title)}"'
         return f'<iframe sandbox="allow-scripts allow-popups" {more} srcdoc="{inner}"></iframe><p>{escape(repr(self))}</p>'
@@ -272,7 +273,7 @@ class Report:
         return {'image/png': data}
 
 # %% ../../nbs/ui/64_report.ipynb #c044
-BYTES = 6.5 # Of the file, for each point: compressed and in base64; measured on noisy curves
+BYTES = 6 # Of the file, for each point: compressed and in base64; a first guess, measured on noisy curves
 
 def _source(source:'Runs|str|Path', store:str|Path|None)->tuple[Runs, dict]:
     "The runs of a report, and what is known of its definition."
@@ -302,13 +303,28 @@ def report(
     return _write(d, found, Path(path))
 
 # %% ../../nbs/ui/64_report.ipynb #c046
-def _foot(found:list[RunRecord], kept:list[Kept])->tuple[str, int, int]:
-    "What the file says about itself; the points that it keeps, and of how many."
-    raw = [o for o in kept if not o.smooth]
-    some, total = sum(len(o.y) for o in raw), sum(o.total for o in raw)
+def _count(kept:list[Kept])->tuple[int, int]:
+    "The points that are kept of the metrics themselves, and of how many."
+    return sum(len(o.y) for o in kept if not o.smooth), sum(o.total for o in kept if not o.smooth)
+
+def _foot(found:list[RunRecord], kept:list[Kept])->str:
+    "What the file says about itself."
+    some, total = _count(kept)
     how = f'{some:,} of {total:,} points: of each stretch of steps the first, last, smallest and largest' if some < total else 'all points'
-    when = time.strftime('%Y-%m-%d %H:%M')
-    return f'Made {when} by mlkit {__version__} from {len(found)} runs. Keeps {how}. Averages were taken over all points.', some, total
+    when, version = time.strftime('%Y-%m-%d %H:%M'), import_module('mlkit').__version__
+    return f'Made {when} by mlkit {version} from {len(found)} runs. Keeps {how}. Averages were taken over all points.'
+
+def _fitted(whole:list[Kept], size:int, make:Callable[[list[Kept]], bytes])->tuple[bytes, list[Kept]]:
+    "The page with the most points that is no larger than `size`, or with the fewest that make a picture."
+    least = make([])
+    most, best, page, kept = max(size - len(least), 0)/BYTES, None, least, whole
+    for _ in range(4):
+        kept = keep(whole, max(int(most), 1000))
+        page, many = make(kept), sum(len(o.y) for o in kept)
+        if len(page) <= size and (best is None or len(page) > len(best[0])): best = page, kept
+        if .93*size <= len(page) <= size or (best and kept is best[1] and many == sum(o.total for o in whole)): break
+        most = .97*(size - len(least))*many/max(len(page) - len(least), 1)
+    return best or (page, kept)
 
 def _write(d:Definition, found:Runs, path:Path)->Report:
     "Write the report that `d` defines."
@@ -317,15 +333,8 @@ def _write(d:Definition, found:Runs, path:Path)->Report:
     records = [r for r in found if f'{r.project}/{r.id}' in {o['key'] for o in answer['rows']}]
     texts, charts, order = arrange(d.text, answer['metrics'])
     names = list(dict.fromkeys([*([m for c in charts for m in c] if charts else answer['metrics']), *filter(None, [answer['main']])]))
-    page, count, whole, most = b'', [0, 0], curves(records, names, d.smooth), int((d.size - 130_000)/BYTES)
-    for _ in range(4):
-        kept = keep(whole, max(most, 1000))
-        heads, block = fold(kept)
-        foot, *count = _foot(records, kept)
-        about = dict(format=1, definition=vars(d), runs=answer, panels=charts, layout=order, smooth=d.smooth, state=d.state)
-        about |= dict(lines=heads, points=sum(o['n'] for o in heads))
-        page = _page(d.title, texts, foot, about, block).encode()
-        if len(page) <= d.size or most < 1000: break
-        most = int(most*.9 - (len(page) - d.size)/BYTES)
+    whole = curves(records, names, d.smooth)
+    page, kept = _fitted(whole, d.size, lambda kept: _page(d.title, texts, _foot(records, kept), dict(definition=vars(d), runs=answer,
+        panels=charts, layout=order, smooth=d.smooth, state=d.state), *fold(kept)))
     write_atomic(path, page)
-    return Report(path, d, found, (count[0], count[1]))
+    return Report(path, d, found, _count(kept))
