@@ -55,13 +55,17 @@ const source = {lines: opened(), async ask(name, pairs) {
   if (name === 'series') return series(await this.lines, pairs)
   throw new Error(`A report keeps no ${name}`)
 }}
-source.lines.catch(() => {})                                   // said when the lines are asked for
 const state = hash ? Object.fromEntries(new URLSearchParams(hash)) : kept.state
-const view = globalThis.view = new ReportView(document.body, source, {state: {runs: kept.runs.rows.map(o => o.key).join(','), ...state},
-  remember: o => { if (!inside) history.replaceState(null, '', '#' + new URLSearchParams(o)) },
-  titled: title => { document.title = title }})
-view.levels()
-document.body.append(document.querySelector('footer'))
-const repaint = on => { document.body.classList.toggle('printing', on); view.recolour() }
-addEventListener('beforeprint', () => repaint(true))
-addEventListener('afterprint', () => repaint(false))
+const remember = o => { if (!inside) history.replaceState(null, '', '#' + new URLSearchParams(o)) }
+
+// The view is made when its lines are there, so that it is painted once.
+function show() {
+  const view = globalThis.view = new ReportView(document.body, source, {state: {runs: kept.runs.rows.map(o => o.key).join(','), ...state}, remember,
+    titled: title => { document.title = title }})
+  view.levels()
+  document.body.append(document.querySelector('footer'))
+  const repaint = on => { document.body.classList.toggle('printing', on); view.recolour() }
+  addEventListener('beforeprint', () => repaint(true))
+  addEventListener('afterprint', () => repaint(false))
+}
+source.lines.then(show, show)

@@ -314,7 +314,7 @@ def _foot(found:list[RunRecord], kept:list[Kept])->str:
     when, version = time.strftime('%Y-%m-%d %H:%M'), import_module('mlkit').__version__
     return f'Made {when} by mlkit {version} from {len(found)} runs. Keeps {how}. Averages were taken over all points.'
 
-def _fitted(whole:list[Kept], size:int, make:Callable[[list[Kept]], bytes])->tuple[bytes, list[Kept]]:
+def _fitted(whole:list[Kept], size:int, make:Callable)->tuple[bytes, list[Kept]]:
     "The page with the most points that is no larger than `size`, or with the fewest that make a picture."
     least = make([])
     most, best, page, kept = max(size - len(least), 0)/BYTES, None, least, whole
@@ -326,6 +326,7 @@ def _fitted(whole:list[Kept], size:int, make:Callable[[list[Kept]], bytes])->tup
         most = .97*(size - len(least))*many/max(len(page) - len(least), 1)
     return best or (page, kept)
 
+# %% ../../nbs/ui/64_report.ipynb #c048
 def _write(d:Definition, found:Runs, path:Path)->Report:
     "Write the report that `d` defines."
     answer = _table(found, d.title)
