@@ -20,11 +20,11 @@ def texts(c:dict)->str:
     for o in c['outputs']:
         data = o.get('data', {})
         out += [''.join(o.get('text', [])), *(''.join(data[k]) for k in data if k.startswith('text/'))]
-    return re.sub('\x1b\\[[0-9;]*m', '', '\n'.join(out))
+    return re.sub('\x1b\\[[0-9;]*m|<script>.*?</script>', '', '\n'.join(out), flags=re.S)     # a report's program is no output
 
 def test_there_are_the_lessons():
     assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate', 'machine',
-    'training', 'two_processes', 'transformer', 'kill_it'}
+    'training', 'two_processes', 'transformer', 'kill_it', 'watching'}
 
 @pytest.mark.parametrize('path', ALL, ids=lambda p: p.stem)
 def test_begins_with_a_title_and_what_it_gives(path):

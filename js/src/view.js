@@ -125,8 +125,9 @@ export class View {
   }
 
   // -- the charts
+  grouped() { return groups(this.metrics) }
   panels() {
-    const wanted = groups(this.metrics).slice(0, 24)
+    const wanted = this.grouped().slice(0, 24)
     for (const [k, c] of this.charts) if (!wanted.some(o => o.name === k)) { c.destroy(); this.charts.delete(k) }
     for (const o of wanted) {
       if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), this.chartHooks(o)))

@@ -13,6 +13,7 @@ where it is shown, a sequence of `RunRecord` where it is indexed, and a DataFram
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -97,7 +98,8 @@ class _Found(Sequence[RunRecord]):
     def __init__(self,
         load:Callable[[], list], # Finds the runs, newest first
         empty:Callable[[], str]=lambda: 'No runs', # Says why there are none, and what to do
-    ): self._load, self._empty = load, empty
+        question:dict|None=None, # What was asked: `project`, `archived` and the conditions `where`; None for runs chosen otherwise
+    ): self._load, self._empty, self.question = load, empty, question
 
     def __len__(self)->int: return len(self._load())
     def __iter__(self)->Iterator[RunRecord]: return iter(self._load())
@@ -178,7 +180,8 @@ class _Asked(_Found):
         "The runs for which `condition` holds; a comparison with a missing value is false."
         _try(lambda runs: _selected(runs, condition), self._load())
         def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
-        return Runs(lambda: _selected(self._load(), condition), empty)
+        asked = self.question and dict(self.question, where=[*self.question['where'], condition])
+        return Runs(lambda: _selected(self._load(), condition), empty, asked)
 
     def sort(self,
         by:str, # A setting, metric or field; short where it is clear
@@ -186,7 +189,7 @@ class _Asked(_Found):
     )->'Runs': # Where the value is missing or NaN comes last
         "The runs in the order of `by`."
         _try(lambda runs: _sorted(runs, by, ascending), self._load())
-        return Runs(lambda: _sorted(self._load(), by, ascending), self._empty)
+        return Runs(lambda: _sorted(self._load(), by, ascending), self._empty, self.question)
 
     def group_by(self,
         key:str, # A setting, metric or field; short where it is clear
@@ -260,6 +263,19 @@ class Runs(_Answered):
         "Write the runs to files that `mlkit.import_runs` reads, see `mlkit.track.export`."
         return export_runs(self._some(), path)
 
+    def report(self,
+        path:str|Path='report.html', # Where to write
+        *,
+        title:str|None=None, # By default the project
+        text:'str|Sequence[str|Sequence[str]]'='', # Markdown, or a list of Markdown, names of charts (`loss`, `runs`) and lists of metrics
+        state:dict[str, str]|None=None, # How it looks at first, such as `dict(smooth='0.9', logy='1')`
+        smooth:Sequence[float]=(.9, .99), # Weights of the moving averages to offer
+        size:int=1_000_000, # Bytes of the file, at most
+    )->Any: # Shows itself; `.save(name)` keeps its definition
+        "Write the runs as one HTML file that needs nothing else, see `mlkit.ui.report`."
+        make = import_module('mlkit.ui.report').report
+        return make(self, path, title=title, text=text, state=state, smooth=smooth, size=size)
+
     def table(self,
         most:int=MOST_SHOWN, # Rows; the rest is counted in a line below
     )->Table:
@@ -287,7 +303,8 @@ def runs(
     "The runs of `project`: a table, a sequence, and the start of a question."
     root = store_folder(store)
     if project is not None: safe_name(project, 'project')  # a name that can't be one raises here, not at the first look
-    return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project))
+    asked = dict(project=project, archived=archived, where=[])
+    return Runs(lambda: records(project, root, archived), lambda: _why_empty(root, project), asked)
 
 # %% ../../nbs/track/16_store.ipynb #c059
 class Store:
