@@ -150,7 +150,7 @@ def _as_opt(opt:Any)->Any:
     if callable(opt) or isinstance(opt, torch.optim.Optimizer): return opt
     raise TypeError(f'opt={opt!r}: pass a class such as torch.optim.AdamW, or an optimizer')
 
-def _as_lr(lr:Any)->float:
+def _as_lr(lr:Any)->Any:
     try: good = not isinstance(lr, str) and 0 <= float(lr) < float('inf')
     except (TypeError, ValueError): good = False
     if not good: raise ValueError(f'lr={lr!r}: pass a number from 0 up, such as 1e-3')
@@ -219,8 +219,9 @@ class _Made(Loop):
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
         make = self.make_opt
-        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=self.lr if lr is None else _as_lr(lr))
-        for g in self.opt.param_groups if lr is not None else (): g['lr'] = _as_lr(lr)
+        rate = self.lr if lr is None else _as_lr(lr)
+        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=rate)
+        for g in self.opt.param_groups if lr is not None else (): g['lr'] = rate
 
 # %% ../../nbs/train/45_learner.ipynb #c024
 class _Questions(_Made):

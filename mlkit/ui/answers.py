@@ -129,7 +129,7 @@ def compared(
 )->dict[str, Any]: # `names`, `parts` with rows of name and two values, and the `code` as a unified diff
     "What differs between two runs, see `mlkit.diff`."
     if len(found) != 2: raise ValueError(f'Two runs can be compared, not {len(found)}')
-    d = diff(*found)
+    d = diff(found[0], found[1])
     parts = {k: getattr(d, k) for k in 'config metrics version packages hardware'.split()}
     rows = {k: [[name, *(plain(show_value(o, 200) if isinstance(o, str) else o) for o in pair)] for name, pair in v.items()]
         for k, v in parts.items() if v}
@@ -150,9 +150,9 @@ def told(
     config = [[k[7:], v] for k, v in row_of(r).items() if k.startswith('config.')]
     summary = [[k[8:], v] for k, v in row_of(r).items() if k.startswith('summary.')]
     host = {k: plain(v) for k, v in (r.meta.get('host') or {}).items()}
-    return dict(name=r.name or r.id, status=r.status, note=r.status_note or '', notes=r.meta.get('notes') or '', config=config, summary=summary,
-        console=CONTROL.sub('', r.console(lines)), events=[{k: plain(v) for k, v in o.items()} for o in r.events()[-100:]],
-        files=files, host=list(host.items()))
+    events = [{k: plain(v) for k, v in o.items()} for o in r.events()[-100:]]
+    return dict(name=r.name or r.id, status=r.status, note=r.status_note or '', notes=r.meta.get('notes') or '', config=config,
+        summary=summary, console=CONTROL.sub('', r.console(lines)), events=events, files=files, host=list(host.items()))
 
 def image(
     found:Sequence[RunRecord], # One run

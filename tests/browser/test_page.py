@@ -138,7 +138,7 @@ def test_all_values_are_a_click_away(tab):
     drawn(tab, lambda: tab.check('[aria-label="Draw run 0"]'))
     panel = tab.locator('.panel', has_text='train/loss')
     with tab.expect_download() as got: panel.locator('button', has_text='CSV').click()
-    rows = open(got.value.path()).read().splitlines()
+    rows = got.value.path().read_text().splitlines()
     assert rows[0] == 'run,metric,step,time,value' and len(rows) == 3001 and ',5.0' in rows[1235]
 
 def test_two_runs_side_by_side(tab):
