@@ -1763,6 +1763,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlkit.track.tidy.rename': ('track/tidy.html#rename', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy.restore': ('track/tidy.html#restore', 'mlkit/track/tidy.py'),
                                   'mlkit.track.tidy.tag': ('track/tidy.html#tag', 'mlkit/track/tidy.py')},
+            'mlkit.track.trial': { 'mlkit.track.trial.as_trial': ('track/trial.html#as_trial', 'mlkit/track/trial.py'),
+                                   'mlkit.track.trial.this_trial': ('track/trial.html#this_trial', 'mlkit/track/trial.py')},
             'mlkit.train.activation': { 'mlkit.train.activation.ActivationCheckpoint': ( 'train/activation.html#activationcheckpoint',
                                                                                          'mlkit/train/activation.py'),
                                         'mlkit.train.activation.ActivationCheckpoint.__init__': ( 'train/activation.html#activationcheckpoint.__init__',
