@@ -3,6 +3,7 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.tune.agent import Agent
     from mlkit.tune.fitting import ReportTrial
     from mlkit.tune.goal import Goal, Goals
     from mlkit.tune.sampler import as_sampler
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from mlkit.tune.wandb import Sweep, SweepError, find_sweep, read_sweep
 
 _HOME = {
+    'agent': 'Agent',
     'fitting': 'ReportTrial',
     'goal': 'Goal Goals',
     'sampler': 'as_sampler',
@@ -20,7 +22,7 @@ _HOME = {
     'study': 'Pruned Study StudyDone Trial',
     'wandb': 'Sweep SweepError find_sweep read_sweep'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
+__all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
     'log_uniform', 'Median', 'normal', 'Patience', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space', 'Study',
     'StudyDone', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
 
