@@ -10,7 +10,7 @@ __all__ = ['logged', 'Brief', 'stand_in', 'stop', 'Failures', 'Agent']
 logs, and ends the program when the trial isn't worth going on with."""
 
 # %% ../../nbs/tune/54a_agent.ipynb #c004
-import math, os, shlex, signal, subprocess, time
+import math, os, shlex, signal, subprocess, sys, time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +76,13 @@ def stand_in(
     return {**env, 'PYTHONPATH': os.pathsep.join(filter(None, [str(folder), env.get('PYTHONPATH')]))}
 
 # %% ../../nbs/tune/54a_agent.ipynb #c020
+def _with_me()->Any:
+    "What a program does at its start, so that it ends with this process even when that is killed; Linux only."
+    if not sys.platform.startswith('linux'): return None
+    import ctypes
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(1, signal.SIGTERM)
+
 def _signal(p:subprocess.Popen, name:str)->None:
     with suppress(OSError):
         if hasattr(os, 'killpg'): os.killpg(p.pid, getattr(signal, name))
@@ -184,7 +191,7 @@ class Agent:
         watch, p = _Watch(self.sweep, trial, brief, self.poll), None
         say(f'trial {trial.number}: {shlex.join(brief.args)}')
         try:
-            p = subprocess.Popen(brief.args, env=env, start_new_session=True)
+            p = subprocess.Popen(brief.args, env=env, start_new_session=True, preexec_fn=_with_me())
             rc = watch.until_end(p)
         except BaseException as e:
             if p is not None: stop(p)

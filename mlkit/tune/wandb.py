@@ -60,7 +60,8 @@ class _Doc:
         place = f'{self.name}:{line}' if self.name else ''
         return ': '.join(o for o in (place, '.'.join(map(str, path))) if o)
 
-    def fail(self, path:Sequence, expected:str)->SweepError: return SweepError(f"{self.where(path) or 'the sweep'}: expected {expected}")
+    def error(self, path:Sequence, text:Any)->SweepError: return SweepError(f"{self.where(path) or 'the sweep'}: {text}")
+    def fail(self, path:Sequence, expected:str)->SweepError: return self.error(path, f'expected {expected}')
     def warn(self, path:Sequence, text:str)->None: self.warnings.append(f'{self.where(path)}: {text}')
 
 # %% ../../nbs/tune/54_wandb.ipynb #c013
@@ -71,12 +72,13 @@ def _parse(text:str, name:str)->_Doc:
     try:
         node = loader.get_single_node()
         data = None if node is None else loader.construct_document(node)
+        return _Doc(data, name, dict(_lines(node)) if node is not None else {})
+    except RecursionError: raise SweepError(f'{name}:1: a value holds itself') from None
     except (yaml.YAMLError, ValueError) as e:
         mark = getattr(e, 'problem_mark', None)
         why = getattr(e, 'problem', None) or str(e)
         raise SweepError(f'{name}:{mark.line + 1 if mark else 1}: not YAML: {why}') from None
     finally: loader.dispose()
-    return _Doc(data, name, dict(_lines(node)) if node is not None else {})
 
 # %% ../../nbs/tune/54_wandb.ipynb #c017
 _TOP = '''method parameters metric metrics early_terminate program command name description project entity run_cap job image_uri
@@ -91,7 +93,7 @@ def _table(doc:_Doc, path:Sequence, value:Any, keys:Sequence[str])->dict:
     for k in value:
         if k in keys: continue
         near = difflib.get_close_matches(str(k), keys, n=1)
-        raise doc.fail([*path, k], f"did you mean {near[0]}?" if near else f"one of the keys {', '.join(keys)}")
+        raise doc.error([*path, k], 'unknown key; ' + (f'did you mean {near[0]}?' if near else f"expected one of {', '.join(keys)}"))
     return dict(value)
 
 # %% ../../nbs/tune/54_wandb.ipynb #c018
@@ -146,10 +148,11 @@ def _dist(doc:_Doc, path:Sequence, spec:Mapping)->Dist:
             raise doc.fail(path, f"the key {k}, which {kind} needs")
         if k == 'values' and not isinstance(spec[k], list): raise doc.fail(at, f'a list, not {spec[k]!r}')
         if k == 'probabilities': args[k] = _probabilities(doc, at, spec[k])
-        else: args[k] = spec[k] if k in ('value', 'values') else _number(doc, at, spec[k], kind == 'int_uniform')
+        elif k == 'value': args[k] = _plain(doc, at, spec[k])
+        else: args[k] = spec[k] if k == 'values' else _number(doc, at, spec[k], kind == 'int_uniform')
     if 'probabilities' in args: kind = 'categorical_w_probabilities'
     try: out = Dist(kind, args)
-    except (ValueError, TypeError) as e: raise SweepError(f'{doc.where(path)}: {e}') from None
+    except (ValueError, TypeError) as e: raise doc.error(path, e) from None
     if kind in _V1: doc.warn(path, f"the bounds of {kind} are exponents of e: from {_show(out, 0.)} to {_show(out, 1.)}; "
         f"{kind}_values takes the bounds themselves")
     return out
@@ -158,6 +161,11 @@ def _dist(doc:_Doc, path:Sequence, spec:Mapping)->Dist:
 def _probabilities(doc:_Doc, path:Sequence, p:Any)->list[float]:
     if not isinstance(p, list): raise doc.fail(path, f'a list of numbers, not {p!r}')
     return [_number(doc, [*path, i], o) for i, o in enumerate(p)]
+
+def _plain(doc:_Doc, path:Sequence, value:Any)->Any:
+    try: dump_json(value)
+    except TypeError: raise doc.fail(path, f'what JSON can hold, not {type(value).__name__} {value}') from None
+    return value
 
 def _show(d:Dist, u:float)->str:
     try: return f'{float(d.ppf(u)):.3g}'
@@ -217,7 +225,7 @@ def _stop(doc:_Doc, spec:Any)->Hyperband|None:
     if 'strict' in et: _one_of(doc, [*at, 'strict'], et['strict'], [True, False])
     if 's' not in et: et.pop('max_iter', None)
     try: return Hyperband(**{k: v for k, v in et.items() if k != 'type'})
-    except ValueError as e: raise SweepError(f'{doc.where(at)}: {e}') from None
+    except ValueError as e: raise doc.error(at, e) from None
 
 # %% ../../nbs/tune/54_wandb.ipynb #c043
 COMMAND = ['${env}', '${interpreter}', '${program}', '${args}'] # What runs when the file says nothing
@@ -346,7 +354,7 @@ def _top(doc:_Doc)->dict[str, Any]:
 
 def _scheduler(doc:_Doc, spec:Any, parameters:bool)->None:
     at = ('scheduler',)
-    if isinstance(spec, Mapping) and 'job' in spec: raise doc.fail([*at, 'job'], 'no job of W&B Launch: it needs its server')
+    if isinstance(spec, Mapping) and 'job' in spec: raise doc.fail([*at, 'job'], 'parameters and a program; a job of W&B Launch needs its server')
     s = _table(doc, at, spec, _KEYS['scheduler'])
     if 'engine' in s: _one_of(doc, [*at, 'engine'], s['engine'], ['optuna', 'ax', 'wandb'])
     if not parameters: raise doc.fail(at, "parameters beside it: a search space that is written for an engine can't be read here")
@@ -356,7 +364,7 @@ def _scheduler(doc:_Doc, spec:Any, parameters:bool)->None:
 def _goals(doc:_Doc, config:Mapping[str, Any])->list[str]:
     "The goals of `metric` or `metrics`; without either, the time that a trial takes."
     if 'metrics' in config:
-        if config['method'] != 'custom': raise doc.fail(['metrics'], f"metric: several need method: custom, not {config['method']}")
+        if config['method'] != 'custom': raise doc.fail(['metrics'], f"method: custom for several metrics, not {config['method']}")
         several = config['metrics']
         if not isinstance(several, list) or len(several) < 2: raise doc.fail(['metrics'], 'a list of two or more metrics')
         return [_goal(doc, ('metrics', i), o) for i, o in enumerate(several)]
