@@ -176,7 +176,7 @@ def test_the_grid_is_the_same_in_the_same_order(n, theirs):
     ours = [s.params(p) for p in s.space.grid()]
     assert json.dumps(ours) == json.dumps(plan(theirs, s.config, len(ours) + 1))
 
-@pytest.mark.parametrize('seed', range(100))
+@pytest.mark.parametrize('seed', range(30))
 def test_random_grids_are_the_same(seed, theirs):
     rng = random.Random(seed)
     def one():
@@ -199,14 +199,14 @@ def test_draws_are_distributed_as_theirs(kind, theirs):
     (name, d), = [(k, d) for k, d in load(2).space.dists.items() if d.kind == kind]
     spec = load(2).config['parameters'][name]
     np.random.seed(7)
-    rng, n = random.Random(7), 4000
+    rng, n = random.Random(7), 2000
     theirs_, ours = [HyperParameter(name, spec).sample() if kind != 'constant' else spec['value'] for _ in range(n)], [d.ppf(rng.random()) for _ in range(n)]
     if kind.startswith('categorical'): theirs_, ours = ([spec['values'].index(v) for v in o] for o in (theirs_, ours))
     assert stats.ks_2samp(theirs_, ours).pvalue > .01
     assert {type(v) for v in ours} <= {int, float} and (kind[:2] != 'q_' or {round(v/spec['q'], 6) % 1 for v in ours} == {0})
 
 @pytest.mark.parametrize('n', [6, 7])
-@pytest.mark.parametrize('seed', range(100))
+@pytest.mark.parametrize('seed', range(50))
 def test_the_files_stop_what_wandb_stops(n, seed, theirs):
     s, rng = load(n), random.Random(seed)
     rows = [Row(i, i, rng.choice(['running', 'complete']), {}, reports={j: round(rng.uniform(0, 1), 2) for j in range(rng.randint(0, 20))})
