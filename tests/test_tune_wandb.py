@@ -12,7 +12,7 @@ from mlkit.tune.study import Study
 from mlkit.tune.trials import Row
 from mlkit.tune.wandb import Sweep, SweepError, command, find_sweep, read_sweep
 
-FILES = sorted((Path(__file__).parent/'sweeps').glob('*.yaml'))
+FILES = sorted((Path(__file__).parent/'wandb_sweeps').glob('*.yaml'))
 PYTHON = ['/usr/bin/env', 'python', 'train.py']
 
 def load(n:int)->Sweep: return read_sweep(FILES[n - 1])
@@ -263,7 +263,7 @@ def place(tmp_path):
 LOG = "import sys, wandb\nrun = wandb.init(project='elsewhere', config=dict(lr=5, more=1))\n"
 
 def test_the_program_gets_what_wandb_gives(place):
-    place.write("method: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1e-3, 0.5]}, m: {parameters: {w: {value: 8}}}}",
+    place.write("method: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1e-5, 0.5]}, m: {parameters: {w: {value: 8}}}}",
         "import json, os, sys, yaml, wandb\nkeep = {k: v for k, v in os.environ.items() if k[:5] in ('WANDB', 'MLKIT')}\n"
         "given = yaml.safe_load(open(os.environ['WANDB_SWEEP_PARAM_PATH']))\n"
         "print('TOLD', json.dumps([sys.argv[1:], keep, given]))\n" + LOG + "wandb.log({'loss': run.config.lr})\nprint(dict(wandb.config))")
@@ -271,13 +271,13 @@ def test_the_program_gets_what_wandb_gives(place):
     rc, out, err = place.run('agent', 'p/sweep')
     assert rc == 0, err
     told = [json.loads(o[5:]) for o in out.splitlines() if o.startswith('TOLD')]
-    assert [o[0] for o in told] == [['--lr=0.001', "--m={'w': 8}"], ['--lr=0.5', "--m={'w': 8}"]]
-    assert told[0][1]['WANDB_SWEEP_ID'] == 'sweep' and told[0][2] == dict(wandb_version=1, lr=dict(value=.001), m=dict(value=dict(w=8)))
+    assert [o[0] for o in told] == [['--lr=1e-05', "--m={'w': 8}"], ['--lr=0.5', "--m={'w': 8}"]]
+    assert told[0][1]['WANDB_SWEEP_ID'] == 'sweep' and told[0][2] == dict(wandb_version=1, lr=dict(value=1e-5), m=dict(value=dict(w=8)))
     import mlkit
     found = sorted(mlkit.runs('p', store=place.folder/'store'), key=lambda r: r.name)
     assert [r.id for r in found] == [o[1]['WANDB_RUN_ID'] for o in told] == [r.attrs['run'] for r in place.study.rows]
-    assert [(r.name, r.group, r.config) for r in found] == [(f'sweep-{i}', 'sweep', dict(lr=lr, more=1, m=dict(w=8))) for i, lr in enumerate((.001, .5))]
-    assert place.study.best.values == [.001] and [r.state for r in place.study.rows] == ['complete']*2
+    assert [(r.name, r.group, r.config) for r in found] == [(f'sweep-{i}', 'sweep', dict(lr=lr, more=1, m=dict(w=8))) for i, lr in enumerate((1e-5, .5))]
+    assert place.study.best.values == [1e-5] and [r.state for r in place.study.rows] == ['complete']*2
     assert 'the best is trial 0' in out
 
 SLOW = LOG + "import time, signal\nfor i in range(400): run.log({'val': {'loss': run.config['x']}}); time.sleep(.05)\n"
@@ -363,3 +363,17 @@ def test_a_program_that_starts_others_and_inits_twice(place):
     assert place.study.best.values == [1] and [r.name for r in mlkit.runs('q', store=place.folder/'store')] == ['child']
     (r,) = mlkit.runs('p', store=place.folder/'store')
     assert r.metric('loss').value.tolist() == [2, 1] and r.status == 'finished'
+
+def test_ranks_under_torchrun_are_one_run_and_stop_together(place):
+    pytest.importorskip('torch')
+    place.write("method: grid\nmetric: {name: loss}\nearly_terminate: {type: hyperband, min_iter: 3}\nparameters: {x: {values: [1, 2]}}\n"
+        "command: [torchrun, --nproc_per_node, 2, --master_port, 0, '${program}', '${args}']",
+        "import os, mlkit, time\nopen(f\"pid{os.environ['RANK']}\", 'w').write(str(os.getpid()))\nrun = mlkit.init('q')\n"
+        "for i in range(3 if run.config['x'] == 1 else 600):\n    if os.environ['RANK'] == '0': run.log(loss=run.config['x'])\n    time.sleep(.05)\n")
+    place.run('sweep', 'sweep.yaml')
+    rc, out, err = place.run('agent', 'sweep')
+    import mlkit
+    assert rc == 0, err
+    assert [r.state for r in place.study.rows] == ['complete', 'pruned']
+    assert [r.name for r in mlkit.runs('p', store=place.folder/'store')] == ['sweep-1', 'sweep-0'] and not list(mlkit.runs('q', store=place.folder/'store'))
+    assert not any(alive(int((place.folder/f'pid{i}').read_text())) for i in range(2))

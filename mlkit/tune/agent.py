@@ -49,9 +49,11 @@ class Brief:
         self._write('trial.json', dict(project=study.project, store=str(study.store), id=self.id, name=f'{study.name}-{trial.number}',
             group=study.name, trial=trial.number, config=self.params))
         self._write('args.json', self.params)
-        self._write('config.yaml', dict(wandb_version=1, **{k: dict(value=v) for k, v in self.params.items()}))
+        import yaml
+        theirs = dict(wandb_version=1, **{k: dict(value=v) for k, v in self.params.items()})
+        write_atomic(self.folder/'config.yaml', yaml.safe_dump(theirs).encode())    # not JSON, whose 1e-05 YAML 1.1 takes for a text
 
-    def _write(self, name:str, what:Any)->None: write_atomic(self.folder/name, dump_json(what))      # JSON is YAML, too
+    def _write(self, name:str, what:Any)->None: write_atomic(self.folder/name, dump_json(what))
 
     def env(self)->dict[str, str]:
         "This process's environment and what the program should know."
@@ -95,7 +97,7 @@ def stop(
 )->int: # Its exit status
     "End `p` and what it started: by SIGTERM, then SIGKILL."
     _signal(p, 'SIGTERM')
-    with suppress(subprocess.TimeoutExpired): p.wait(patience)
+    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt): p.wait(patience)      # a second Ctrl-C: now
     _signal(p, 'SIGKILL')
     return p.wait()
 

@@ -108,6 +108,7 @@ def _text(doc:_Doc, path:Sequence, value:Any)->str:
 def _number(doc:_Doc, path:Sequence, value:Any, whole:bool=False, above:float|None=None)->Any:
     "A number; one that a YAML 1.1 loader left as the text `1e-5` counts."
     if isinstance(value, str) and _FLOAT.match(value): value = float(value)
+    if whole and isinstance(value, float) and value.is_integer(): value = int(value)
     kind = int if whole else (int, float)
     if isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and (above is None or value > above): return value
     said = f" above {above:g}" if above is not None else ''
@@ -354,7 +355,8 @@ def _top(doc:_Doc)->dict[str, Any]:
 
 def _scheduler(doc:_Doc, spec:Any, parameters:bool)->None:
     at = ('scheduler',)
-    if isinstance(spec, Mapping) and 'job' in spec: raise doc.fail([*at, 'job'], 'parameters and a program; a job of W&B Launch needs its server')
+    if isinstance(spec, Mapping) and 'job' in spec:
+        raise doc.fail([*at, 'job'], 'parameters and a program; a job of W&B Launch needs its server')
     s = _table(doc, at, spec, _KEYS['scheduler'])
     if 'engine' in s: _one_of(doc, [*at, 'engine'], s['engine'], ['optuna', 'ax', 'wandb'])
     if not parameters: raise doc.fail(at, "parameters beside it: a search space that is written for an engine can't be read here")
