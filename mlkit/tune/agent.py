@@ -101,7 +101,7 @@ def stop(
     _signal(p, 'SIGKILL')
     return p.wait()
 
-# %% ../../nbs/tune/54a_agent.ipynb #c024
+# %% ../../nbs/tune/54a_agent.ipynb #c025
 class Failures:
     "Counts how trials end, and says when to give up."
     def __init__(self,
@@ -123,7 +123,7 @@ class Failures:
         if early and self.failed >= 3: return f'{self.failed} trials have failed in the first 60 seconds'
         return f'the first {self.failed} trials have all failed' if self.failed == self.ended >= self.initial else ''
 
-# %% ../../nbs/tune/54a_agent.ipynb #c028
+# %% ../../nbs/tune/54a_agent.ipynb #c030
 class _Watch:
     "Follows the program of one trial."
     def __init__(self, sweep:Sweep, trial:Trial, brief:Brief, poll:float):
@@ -155,7 +155,7 @@ class _Watch:
         timed = {SECONDS: time.monotonic() - self.began} if self.goals[0].metric == SECONDS else {}
         return {**timed, **{k: (max if mode == 'max' else min)(vs) for k, (mode, vs) in found.items() if vs}}
 
-# %% ../../nbs/tune/54a_agent.ipynb #c030
+# %% ../../nbs/tune/54a_agent.ipynb #c032
 class Agent:
     "Runs the program of a sweep, one trial after another."
     def __init__(self,

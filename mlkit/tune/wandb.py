@@ -96,7 +96,7 @@ def _table(doc:_Doc, path:Sequence, value:Any, keys:Sequence[str])->dict:
         raise doc.error([*path, k], 'unknown key; ' + (f'did you mean {near[0]}?' if near else f"expected one of {', '.join(keys)}"))
     return dict(value)
 
-# %% ../../nbs/tune/54_wandb.ipynb #c018
+# %% ../../nbs/tune/54_wandb.ipynb #c019
 def _one_of(doc:_Doc, path:Sequence, value:Any, options:Sequence)->Any:
     if value in options: return value
     raise doc.fail(path, f"one of {', '.join(map(str, options))}, not {value!r}")
@@ -114,7 +114,7 @@ def _number(doc:_Doc, path:Sequence, value:Any, whole:bool=False, above:float|No
     said = f" above {above:g}" if above is not None else ''
     raise doc.fail(path, f"a {'whole ' if whole else ''}number{said}, not {value!r}")
 
-# %% ../../nbs/tune/54_wandb.ipynb #c021
+# %% ../../nbs/tune/54_wandb.ipynb #c022
 _NUMBERS = dict(normal='mu sigma', beta='a b', int_uniform='min max', uniform='min max', constant='', categorical='',
     categorical_w_probabilities='')
 _OPTIONAL = ('mu', 'sigma', 'a', 'b', 'q')
@@ -134,7 +134,7 @@ def _kind(doc:_Doc, path:Sequence, spec:Mapping)->str:
     if {'min', 'max'} <= spec.keys(): return 'int_uniform' if type(spec['min']) is type(spec['max']) is int else 'uniform'
     raise doc.fail(path, f"value, values, min and max, parameters or a distribution; there is: {', '.join(map(str, spec)) or 'nothing'}")
 
-# %% ../../nbs/tune/54_wandb.ipynb #c024
+# %% ../../nbs/tune/54_wandb.ipynb #c025
 _V1 = ('log_uniform', 'q_log_uniform', 'inv_log_uniform')
 
 def _dist(doc:_Doc, path:Sequence, spec:Mapping)->Dist:
@@ -158,7 +158,7 @@ def _dist(doc:_Doc, path:Sequence, spec:Mapping)->Dist:
         f"{kind}_values takes the bounds themselves")
     return out
 
-# %% ../../nbs/tune/54_wandb.ipynb #c025
+# %% ../../nbs/tune/54_wandb.ipynb #c027
 def _probabilities(doc:_Doc, path:Sequence, p:Any)->list[float]:
     if not isinstance(p, list): raise doc.fail(path, f'a list of numbers, not {p!r}')
     return [_number(doc, [*path, i], o) for i, o in enumerate(p)]
@@ -172,7 +172,7 @@ def _show(d:Dist, u:float)->str:
     try: return f'{float(d.ppf(u)):.3g}'
     except OverflowError: return 'infinity'
 
-# %% ../../nbs/tune/54_wandb.ipynb #c029
+# %% ../../nbs/tune/54_wandb.ipynb #c031
 _NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_.-]*$')
 
 def _parameters(doc:_Doc, path:tuple, table:Any, outer:tuple=())->Iterator[tuple[tuple, Dist]]:
@@ -185,7 +185,7 @@ def _parameters(doc:_Doc, path:tuple, table:Any, outer:tuple=())->Iterator[tuple
         if 'parameters' in spec: yield from _parameters(doc, (*path, k, 'parameters'), spec['parameters'], (*outer, k))
         else: yield (*outer, k), _dist(doc, (*path, k), spec)
 
-# %% ../../nbs/tune/54_wandb.ipynb #c033
+# %% ../../nbs/tune/54_wandb.ipynb #c035
 def _grid_dist(doc:_Doc, path:tuple, d:Dist)->Dist:
     "`d` as the list of its values in a grid."
     if d.kind == 'q_uniform':
@@ -197,7 +197,7 @@ def _grid_dist(doc:_Doc, path:tuple, d:Dist)->Dist:
     if d.kind in ('constant', 'categorical', 'int_uniform'): return d
     raise doc.fail(path, f'values, a constant, int_uniform or q_uniform in a grid, not {d.kind}')
 
-# %% ../../nbs/tune/54_wandb.ipynb #c037
+# %% ../../nbs/tune/54_wandb.ipynb #c039
 _IMPUTE = ['latest', 'best', 'worst']
 
 def _goal(doc:_Doc, path:tuple, spec:Any)->str:
@@ -212,7 +212,7 @@ def _goal(doc:_Doc, path:tuple, spec:Any)->str:
     if 'impute_while_running' in m: _one_of(doc, [*path, 'impute_while_running'], m['impute_while_running'], [*_IMPUTE, False])
     return f'{mode[:3]} {name}'
 
-# %% ../../nbs/tune/54_wandb.ipynb #c038
+# %% ../../nbs/tune/54_wandb.ipynb #c041
 def _stop(doc:_Doc, spec:Any)->Hyperband|None:
     "The rule that `early_terminate` means."
     if spec is None: return None
@@ -228,7 +228,7 @@ def _stop(doc:_Doc, spec:Any)->Hyperband|None:
     try: return Hyperband(**{k: v for k, v in et.items() if k != 'type'})
     except ValueError as e: raise doc.error(at, e) from None
 
-# %% ../../nbs/tune/54_wandb.ipynb #c043
+# %% ../../nbs/tune/54_wandb.ipynb #c046
 COMMAND = ['${env}', '${interpreter}', '${program}', '${args}'] # What runs when the file says nothing
 
 def _arguments_of(params:Mapping[str, Any])->dict[str, list[str]]:
@@ -241,7 +241,7 @@ def _arguments_of(params:Mapping[str, Any])->dict[str, list[str]]:
 
 def _envvars(text:str, env:Mapping[str, str])->str: return re.sub(r'\$\{envvar:([A-Z0-9_]*)\}', lambda m: env.get(m[1], m[1]), text)
 
-# %% ../../nbs/tune/54_wandb.ipynb #c046
+# %% ../../nbs/tune/54_wandb.ipynb #c050
 def command(
     sweep:Any, # A `Sweep`, or its file or dict
     params:Mapping[str, Any], # The settings by W&B's names, groups as dicts
@@ -259,7 +259,7 @@ def command(
         else: out.append(text)
     return out
 
-# %% ../../nbs/tune/54_wandb.ipynb #c048
+# %% ../../nbs/tune/54_wandb.ipynb #c054
 @dataclass
 class Sweep:
     "A W&B sweep: its settings as a `Space`, its goals, its rule for stopping early, and its program."
@@ -314,7 +314,7 @@ class Sweep:
         if self.run_cap: about.append(f'{self.run_cap} trials')
         return f"<Sweep {self.name}: {'; '.join(about)}>"
 
-# %% ../../nbs/tune/54_wandb.ipynb #c050
+# %% ../../nbs/tune/54_wandb.ipynb #c056
 def read_sweep(
     path:str|os.PathLike|Mapping[str, Any], # A YAML file, or what it would hold
 )->Sweep:
@@ -333,7 +333,7 @@ def _sweep(doc:_Doc)->Sweep:
     goals, stop = _goals(doc, config), _stop(doc, config.get('early_terminate'))
     return Sweep(config, Space(dists), paths, goals, stop, doc.warnings, doc.name)
 
-# %% ../../nbs/tune/54_wandb.ipynb #c051
+# %% ../../nbs/tune/54_wandb.ipynb #c058
 def _top(doc:_Doc)->dict[str, Any]:
     "The top of the file, with what doesn't stand for itself checked."
     if doc.data is None: raise doc.fail([], 'a sweep with method and parameters; the file is empty')
@@ -362,7 +362,7 @@ def _scheduler(doc:_Doc, spec:Any, parameters:bool)->None:
     if not parameters: raise doc.fail(at, "parameters beside it: a search space that is written for an engine can't be read here")
     doc.warn(at, 'the sampler is chosen by mlkit; scheduler is not used')
 
-# %% ../../nbs/tune/54_wandb.ipynb #c053
+# %% ../../nbs/tune/54_wandb.ipynb #c060
 def _goals(doc:_Doc, config:Mapping[str, Any])->list[str]:
     "The goals of `metric` or `metrics`; without either, the time that a trial takes."
     if 'metrics' in config:
@@ -377,7 +377,7 @@ def _goals(doc:_Doc, config:Mapping[str, Any])->list[str]:
 
 SECONDS = 'seconds' # What a sweep without a metric is ordered by: how long the trials took
 
-# %% ../../nbs/tune/54_wandb.ipynb #c062
+# %% ../../nbs/tune/54_wandb.ipynb #c072
 def find_sweep(
     name:str, # A sweep's name, or `project/name`
     project:str|None=None, # Where to look; all projects by default
