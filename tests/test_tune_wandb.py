@@ -377,3 +377,14 @@ def test_ranks_under_torchrun_are_one_run_and_stop_together(place):
     assert [r.state for r in place.study.rows] == ['complete', 'pruned']
     assert [r.name for r in mlkit.runs('p', store=place.folder/'store')] == ['sweep-1', 'sweep-0'] and not list(mlkit.runs('q', store=place.folder/'store'))
     assert not any(alive(int((place.folder/f'pid{i}').read_text())) for i in range(2))
+
+def test_the_sampler_of_bayes_takes_every_distribution(tmp_path):
+    "Optuna's, through the quantile functions; the same files open again, and go on."
+    pytest.importorskip('optuna')
+    s = read_sweep(dict(load(2).config, method='bayes'))
+    study = s.study('all', 'p', tmp_path, seed=0, track=False)
+    study.run(lambda t: float(t['e_uniform']), trials=14)
+    again, study = find_sweep('p/all', store=tmp_path)
+    study.run(lambda t: float(t['e_uniform']), trials=16)
+    assert [r.state for r in study.rows] == ['complete']*16 and again.space == s.space
+    assert all(set(s.params(r.params)) == set(s.space.dists) for r in study.rows)

@@ -26,7 +26,7 @@ def sweep(
     read = read_sweep(file)
     study = read.study(name, project, store)
     for o in read.warnings: print(f'mlkit: {o}', file=sys.stderr)
-    print(read.__repr__().replace(read.name, f'{study.project}/{study.name}', 1).strip('<>'))
+    print(f'{study.project}/{study.name}: {read.about}')
     if n := len(study): print(f'It goes on: it has {n} trial{"s"*(n > 1)} already.')
     more = f' --store {shlex.quote(store)}' if store else ''
     print('Start as many agents as you like:\n\n    mlkit agent ' + shlex.quote(f'{study.project}/{study.name}') + more)

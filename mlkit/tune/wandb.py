@@ -208,7 +208,9 @@ def _goal(doc:_Doc, path:tuple, spec:Any)->str:
     if re.search(r'\s', name): raise doc.fail([*path, 'name'], f'the name of a metric without blanks, not {name!r}')
     mode = _one_of(doc, [*path, 'goal'], m.get('goal', 'minimize'), ['minimize', 'maximize'])
     if 'target' in m: _number(doc, [*path, 'target'], m['target'])
-    if 'impute' in m: _one_of(doc, [*path, 'impute'], m['impute'], _IMPUTE)
+    if 'impute' in m:
+        _one_of(doc, [*path, 'impute'], m['impute'], _IMPUTE)
+        doc.warn([*path, 'impute'], 'not used: failed trials teach the sampler nothing')
     if 'impute_while_running' in m: _one_of(doc, [*path, 'impute_while_running'], m['impute_while_running'], [*_IMPUTE, False])
     return f'{mode[:3]} {name}'
 
@@ -261,8 +263,8 @@ def command(
 
 # %% ../../nbs/tune/54_wandb.ipynb #c054
 @dataclass
-class Sweep:
-    "A W&B sweep: its settings as a `Space`, its goals, its rule for stopping early, and its program."
+class _Read:
+    "What a sweep file says."
     config:dict[str, Any] # The file's values
     space:Space # Settings, groups with dots
     paths:dict[str, tuple[str, ...]] # The names of each setting in the file, from the outermost group
@@ -273,8 +275,13 @@ class Sweep:
 
     method = property(lambda self: self.config['method'], doc='How it searches.')
     program = property(lambda self: self.config.get('program'), doc='The script, or None.')
-    run_cap = property(lambda self: self.config.get('run_cap'), doc='Trials in all, or None.')
-    target = property(lambda self: (self.config.get('metric') or {}).get('target'), doc='The metric that is good enough, or None.')
+    run_cap = property(lambda self: self.config.get('run_cap') and int(self.config['run_cap']), doc='Trials in all, or None.')
+
+    @property
+    def target(self)->float|None:
+        "The value of the metric that is good enough."
+        said = self.config.get('metric', {}).get('target')
+        return None if said is None else float(said)
 
     @property
     def name(self)->str:
@@ -282,6 +289,20 @@ class Sweep:
         said = re.sub(r'[^\w.-]+', '-', str(self.config.get('name') or Path(self.file).stem or 'sweep')).strip('-.')
         return said or 'sweep'
 
+    @property
+    def about(self)->str:
+        "What it does, in a line."
+        names = [k for k, d in self.space.dists.items() if d.kind != 'constant']
+        points = f' ({self.space.size} points)' if self.method == 'grid' else ''
+        over = ', '.join(names) if len(names) < 8 else f'{len(names)} settings'
+        about = [f"{self.method} over {over or 'one point'}{points}", ', '.join(self.goals)]
+        if self.stop: about.append('hyperband at ' + ', '.join(map(str, self.stop.bands[:3])) + ', ...'*(len(self.stop.bands) > 3))
+        if self.run_cap: about.append(f'{self.run_cap} trials')
+        return '; '.join(about)
+
+# %% ../../nbs/tune/54_wandb.ipynb #c056
+class Sweep(_Read):
+    "A W&B sweep: its settings as a `Space`, its goals, its rule for stopping early, and its program."
     def params(self,
         point:Mapping[str, Any], # Values by the names of `space`
     )->dict[str, Any]: # By W&B's names, groups as dicts, in W&B's order
@@ -308,13 +329,9 @@ class Sweep:
         write_atomic(study.folder/'sweep.json', dump_json(dict(config=self.config, file=self.file)))
         return study
 
-    def __repr__(self)->str:
-        about = [f"{self.method} over {', '.join(self.space.dists)}", ', '.join(self.goals)]
-        if self.stop: about.append('hyperband at ' + ', '.join(map(str, self.stop.bands[:3])) + ', ...'*(len(self.stop.bands) > 3))
-        if self.run_cap: about.append(f'{self.run_cap} trials')
-        return f"<Sweep {self.name}: {'; '.join(about)}>"
+    def __repr__(self)->str: return f'<Sweep {self.name}: {self.about}>'
 
-# %% ../../nbs/tune/54_wandb.ipynb #c056
+# %% ../../nbs/tune/54_wandb.ipynb #c058
 def read_sweep(
     path:str|os.PathLike|Mapping[str, Any], # A YAML file, or what it would hold
 )->Sweep:
@@ -333,7 +350,7 @@ def _sweep(doc:_Doc)->Sweep:
     goals, stop = _goals(doc, config), _stop(doc, config.get('early_terminate'))
     return Sweep(config, Space(dists), paths, goals, stop, doc.warnings, doc.name)
 
-# %% ../../nbs/tune/54_wandb.ipynb #c058
+# %% ../../nbs/tune/54_wandb.ipynb #c060
 def _top(doc:_Doc)->dict[str, Any]:
     "The top of the file, with what doesn't stand for itself checked."
     if doc.data is None: raise doc.fail([], 'a sweep with method and parameters; the file is empty')
@@ -362,7 +379,7 @@ def _scheduler(doc:_Doc, spec:Any, parameters:bool)->None:
     if not parameters: raise doc.fail(at, "parameters beside it: a search space that is written for an engine can't be read here")
     doc.warn(at, 'the sampler is chosen by mlkit; scheduler is not used')
 
-# %% ../../nbs/tune/54_wandb.ipynb #c060
+# %% ../../nbs/tune/54_wandb.ipynb #c062
 def _goals(doc:_Doc, config:Mapping[str, Any])->list[str]:
     "The goals of `metric` or `metrics`; without either, the time that a trial takes."
     if 'metrics' in config:
@@ -377,7 +394,7 @@ def _goals(doc:_Doc, config:Mapping[str, Any])->list[str]:
 
 SECONDS = 'seconds' # What a sweep without a metric is ordered by: how long the trials took
 
-# %% ../../nbs/tune/54_wandb.ipynb #c072
+# %% ../../nbs/tune/54_wandb.ipynb #c074
 def find_sweep(
     name:str, # A sweep's name, or `project/name`
     project:str|None=None, # Where to look; all projects by default
