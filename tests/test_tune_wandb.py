@@ -42,14 +42,16 @@ def test_wandbs_schema_agrees(path, theirs):
 def test_all_kinds_and_their_warnings():
     s = load(2)
     assert [d.kind for d in s.space.dists.values()] and {d.kind for d in s.space.dists.values()} == set(KINDS)
-    assert [o.split(': ')[1] for o in s.warnings] == [f'parameters.{o}' for o in ('g_log_uniform', 'i_q_log_uniform', 'k_inv_log_uniform')]
+    assert [o.split(': ')[1] for o in s.warnings] == [f'parameters.{o}' for o in ('g_log_uniform', 'i_q_log_uniform',
+        'k_inv_log_uniform')]
     assert s.warnings[0].startswith('02_distributions.yaml:12: ') and 'from 0.0001 to 0.1' in s.warnings[0]
     assert s.run_cap == 50 and s.goals == ['min loss']
 
 def test_numbers():
     s = load(3)
     d = s.space.dists
-    assert d['lr'].args == dict(min=1e-5, max=.1) and d['decay'].args == dict(min=1e-6, max=1e-2) and d['clip'].args == dict(min=.5, max=5.)
+    assert d['lr'].args == dict(min=1e-5, max=.1) and d['decay'].args == dict(min=1e-6, max=1e-2)
+    assert d['clip'].args == dict(min=.5, max=5.)
     assert (d['width'].kind, d['width'].args) == ('int_uniform', dict(min=16, max=64)) and d['warmup'].kind == 'uniform'
     assert d['noise'].values == [0, 1e-3, 1e-2, .1] and d['eps'].args['value'] == 1e-8 and d['label'].args['value'] == '1e-5'
     assert s.target == 1e-3 and s.method == 'bayes'
@@ -84,7 +86,8 @@ def test_all_the_rest():
 
 BAD = [('method: [', '1: not YAML'), ('', '1: expected a sweep with method and parameters; the file is empty'),
     ('- a', '1: expected a table'), ('parameters: {a: {value: 1}}', '1: expected the key method'),
-    ('method: random', '1: expected the key parameters'), ('method: best\nparameters: {a: {value: 1}}', "1: method: expected one of grid"),
+    ('method: random', '1: expected the key parameters'), ('method: best\nparameters: {a: {value: 1}}',
+        "1: method: expected one of grid"),
     ('method: random\nparamters: {}', '2: paramters: unknown key; did you mean parameters?'),
     ('method: random\nparameters: {}', '2: parameters: expected a table of parameters'),
     ('method: random\nparameters:\n  a: 3', '3: parameters.a: expected a table such as {value: 3}, not 3'),
@@ -99,23 +102,31 @@ BAD = [('method: [', '1: not YAML'), ('', '1: expected a sweep with method and p
     ('method: random\nparameters:\n  a:\n    values: [1, 2]\n    probabilities: [1]', '3: parameters.a: 2 values need as many'),
     ('method: random\nparameters:\n  a:\n    values: [2020-01-01]', '3: parameters.a: A choice is what JSON can hold'),
     ('method: random\nparameters:\n  a:\n    value: 2020-01-01', '4: parameters.a.value: expected what JSON can hold'),
-    ('method: random\nparameters:\n  a:\n    distribution: log_uniform_values\n    min: 0\n    max: 1', '3: parameters.a: log_uniform_values: min must be'),
+    ('method: random\nparameters:\n  a:\n    distribution: log_uniform_values\n    min: 0\n    max: 1',
+        '3: parameters.a: log_uniform_values: min must be'),
     ('method: random\nparameters:\n  a b: {value: 1}', '3: parameters.a b: expected a name'),
     ('method: random\nparameters:\n  a:\n    parameters:\n      b: 3', '5: parameters.a.parameters.b: expected a table'),
     ('method: random\nparameters:\n  a.b: {value: 1}\n  a: {parameters: {b: {value: 1}}}', '3: parameters.a.b: expected one setting a.b'),
     ('method: grid\nparameters:\n  a:\n    min: 1.\n    max: 2.', '3: parameters.a: expected values, a constant, int_uniform'),
     ('method: bayes\nparameters: {a: {value: 1}}', '1: expected the key metric, which bayes needs'),
     ('method: random\nmetric: {goal: minimize}\nparameters: {a: {value: 1}}', '2: metric: expected the key name'),
-    ('method: random\nmetric:\n  name: a\n  goal: max\nparameters: {a: {value: 1}}', "4: metric.goal: expected one of minimize, maximize, not 'max'"),
-    ('method: random\nmetric: {name: my loss}\nparameters: {a: {value: 1}}', '2: metric.name: expected the name of a metric without blanks'),
-    ('method: random\nmetrics: [{name: a}, {name: b}]\nparameters: {a: {value: 1}}', '2: metrics: expected method: custom for several metrics'),
-    ('method: random\nmetric: {name: a}\nearly_terminate:\n  type: median\nparameters: {a: {value: 1}}', '4: early_terminate.type: expected one of hyperband'),
-    ('method: random\nmetric: {name: a}\nearly_terminate: {type: hyperband, max_iter: 3}\nparameters: {a: {value: 1}}', '3: early_terminate: expected min_iter'),
-    ('method: random\nmetric: {name: a}\nearly_terminate: {type: hyperband, min_iter: 0}\nparameters: {a: {value: 1}}', '3: early_terminate.min_iter: expected a whole'),
+    ('method: random\nmetric:\n  name: a\n  goal: max\nparameters: {a: {value: 1}}',
+        "4: metric.goal: expected one of minimize, maximize, not 'max'"),
+    ('method: random\nmetric: {name: my loss}\nparameters: {a: {value: 1}}',
+        '2: metric.name: expected the name of a metric without blanks'),
+    ('method: random\nmetrics: [{name: a}, {name: b}]\nparameters: {a: {value: 1}}',
+        '2: metrics: expected method: custom for several metrics'),
+    ('method: random\nmetric: {name: a}\nearly_terminate:\n  type: median\nparameters: {a: {value: 1}}',
+        '4: early_terminate.type: expected one of hyperband'),
+    ('method: random\nmetric: {name: a}\nearly_terminate: {type: hyperband, max_iter: 3}\nparameters: {a: {value: 1}}',
+        '3: early_terminate: expected min_iter'),
+    ('method: random\nmetric: {name: a}\nearly_terminate: {type: hyperband, min_iter: 0}\nparameters: {a: {value: 1}}',
+        '3: early_terminate.min_iter: expected a whole'),
     ('method: random\nearly_terminate: {type: hyperband, min_iter: 1}\nparameters: {a: {value: 1}}', '1: expected the key metric'),
     ('method: random\nrun_cap: 0\nparameters: {a: {value: 1}}', '2: run_cap: expected a whole number above 0, not 0'),
     ('method: random\ncommand: python x.py\nparameters: {a: {value: 1}}', "2: command: expected a list, not 'python x.py'"),
-    ('method: custom\nscheduler: {job: x}\nparameters: {a: {value: 1}}', '2: scheduler.job: expected parameters and a program; a job of W&B Launch'),
+    ('method: custom\nscheduler: {job: x}\nparameters: {a: {value: 1}}',
+        '2: scheduler.job: expected parameters and a program; a job of W&B Launch'),
     ('defaults: [a]\nhydra: {sweeper: {}}', '1: defaults: unknown key; expected one of method')]
 
 @pytest.mark.parametrize('text,says', BAD, ids=[o.partition(':')[2].strip()[:40] for _, o in BAD])
@@ -200,7 +211,8 @@ def test_draws_are_distributed_as_theirs(kind, theirs):
     spec = load(2).config['parameters'][name]
     np.random.seed(7)
     rng, n = random.Random(7), 2000
-    theirs_, ours = [HyperParameter(name, spec).sample() if kind != 'constant' else spec['value'] for _ in range(n)], [d.ppf(rng.random()) for _ in range(n)]
+    theirs_ = [HyperParameter(name, spec).sample() if kind != 'constant' else spec['value'] for _ in range(n)]
+    ours = [d.ppf(rng.random()) for _ in range(n)]
     if kind.startswith('categorical'): theirs_, ours = ([spec['values'].index(v) for v in o] for o in (theirs_, ours))
     assert stats.ks_2samp(theirs_, ours).pvalue > .01
     assert {type(v) for v in ours} <= {int, float} and (kind[:2] != 'q_' or {round(v/spec['q'], 6) % 1 for v in ours} == {0})
@@ -209,7 +221,8 @@ def test_draws_are_distributed_as_theirs(kind, theirs):
 @pytest.mark.parametrize('seed', range(50))
 def test_the_files_stop_what_wandb_stops(n, seed, theirs):
     s, rng = load(n), random.Random(seed)
-    rows = [Row(i, i, rng.choice(['running', 'complete']), {}, reports={j: round(rng.uniform(0, 1), 2) for j in range(rng.randint(0, 20))})
+    rows = [Row(i, i, rng.choice(['running', 'complete']), {},
+        reports={j: round(rng.uniform(0, 1), 2) for j in range(rng.randint(0, 20))})
         for i in range(rng.randint(1, 20))]
     metric = s.config['metric']
     runs = [theirs.SweepRun(name=str(r.number), state='running' if r.state == 'running' else 'finished', config={},
@@ -266,7 +279,8 @@ def test_the_program_gets_what_wandb_gives(place):
     place.write("method: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1e-5, 0.5]}, m: {parameters: {w: {value: 8}}}}",
         "import json, os, sys, yaml, wandb\nkeep = {k: v for k, v in os.environ.items() if k[:5] in ('WANDB', 'MLKIT')}\n"
         "given = yaml.safe_load(open(os.environ['WANDB_SWEEP_PARAM_PATH']))\n"
-        "print('TOLD', json.dumps([sys.argv[1:], keep, given]))\n" + LOG + "wandb.log({'loss': run.config.lr})\nprint(dict(wandb.config))")
+        "print('TOLD', json.dumps([sys.argv[1:], keep, given]))\n"
+        + LOG + "wandb.log({'loss': run.config.lr})\nprint(dict(wandb.config))")
     assert place.run('sweep', 'sweep.yaml')[0] == 0
     rc, out, err = place.run('agent', 'p/sweep')
     assert rc == 0, err
@@ -276,14 +290,16 @@ def test_the_program_gets_what_wandb_gives(place):
     import mlkit
     found = sorted(mlkit.runs('p', store=place.folder/'store'), key=lambda r: r.name)
     assert [r.id for r in found] == [o[1]['WANDB_RUN_ID'] for o in told] == [r.attrs['run'] for r in place.study.rows]
-    assert [(r.name, r.group, r.config) for r in found] == [(f'sweep-{i}', 'sweep', dict(lr=lr, more=1, m=dict(w=8))) for i, lr in enumerate((1e-5, .5))]
+    assert [(r.name, r.group) for r in found] == [('sweep-0', 'sweep'), ('sweep-1', 'sweep')]
+    assert [r.config for r in found] == [dict(lr=lr, more=1, m=dict(w=8)) for lr in (1e-5, .5)]
     assert place.study.best.values == [1e-5] and [r.state for r in place.study.rows] == ['complete']*2
     assert 'the best is trial 0' in out
 
 SLOW = LOG + "import time, signal\nfor i in range(400): run.log({'val': {'loss': run.config['x']}}); time.sleep(.05)\n"
 
 def test_a_hopeless_trial_is_stopped_and_its_run_says_so(place):
-    place.write("method: grid\nmetric: {name: val.loss}\nearly_terminate: {type: hyperband, min_iter: 3}\nparameters: {x: {values: [1, 2, 3]}}",
+    place.write("method: grid\nmetric: {name: val.loss}\nearly_terminate: {type: hyperband, min_iter: 3}\n"
+        "parameters: {x: {values: [1, 2, 3]}}",
         SLOW.replace('400', "(400 if run.config['x'] > 1 else 4)"))
     place.run('sweep', 'sweep.yaml')
     rc, out, err = place.run('agent', 'sweep')
@@ -292,10 +308,12 @@ def test_a_hopeless_trial_is_stopped_and_its_run_says_so(place):
     assert [r.state for r in rows] == ['complete', 'pruned', 'pruned']
     assert all(3 <= len(r.reports) < 100 for r in rows[1:]) and rows[1].values == [2]
     import mlkit
-    assert {r.name: r.status for r in mlkit.runs('p', store=place.folder/'store')} == {'sweep-0': 'finished', 'sweep-1': 'interrupted', 'sweep-2': 'interrupted'}
+    assert {r.name: r.status for r in mlkit.runs('p', store=place.folder/'store')} == {'sweep-0': 'finished',
+        'sweep-1': 'interrupted', 'sweep-2': 'interrupted'}
 
 def test_agents_share_a_sweep_and_keep_to_count_and_cap(place):
-    place.write("method: random\nmetric: {name: loss}\nrun_cap: 7\nparameters: {x: {min: 0.0, max: 1.0}}", LOG + "run.log({'loss': run.config.x})")
+    place.write("method: random\nmetric: {name: loss}\nrun_cap: 7\nparameters: {x: {min: 0.0, max: 1.0}}",
+        LOG + "run.log({'loss': run.config.x})")
     place.run('sweep', 'sweep.yaml')
     ps = [place.start('agent', 'sweep', '--count', n) for n in (1, 9, 9)]
     said = [p.communicate(timeout=100) for p in ps]
@@ -330,7 +348,8 @@ def test_a_program_that_fails_ends_the_agent(place):
     place.write("method: random\nparameters: {x: {min: 0.0, max: 1.0}}", "raise SystemExit(4)")
     place.run('sweep', 'sweep.yaml')
     rc, out, err = place.run('agent', 'sweep')
-    assert rc == 1 and '3 trials have failed in the first 60 seconds' in err and [r.attrs['error'] for r in place.study.rows] == ['exit status 4']*3
+    assert rc == 1 and '3 trials have failed in the first 60 seconds' in err
+    assert [r.attrs['error'] for r in place.study.rows] == ['exit status 4']*3
     rc, out, err = place.run('agent', 'sweep', '--count', 4, WANDB_AGENT_DISABLE_FLAPPING='true')
     assert rc == 0 and len(place.study.rows) == 7
 
@@ -345,7 +364,8 @@ def test_a_metric_that_never_comes_and_a_program_that_is_not_there(place):
     assert rc == 1 and 'nowhere-at-all' in err and 'Traceback' not in err
 
 def test_a_target_ends_the_sweep(place):
-    place.write("method: grid\nmetric: {name: acc, goal: maximize, target: 2}\nparameters: {x: {values: [1, 3, 5]}}", LOG + "run.log({'acc': run.config.x})")
+    place.write("method: grid\nmetric: {name: acc, goal: maximize, target: 2}\nparameters: {x: {values: [1, 3, 5]}}",
+        LOG + "run.log({'acc': run.config.x})")
     place.run('sweep', 'sweep.yaml')
     rc, out, err = place.run('agent', 'sweep')
     assert rc == 0 and len(place.study.rows) == 2 and 'trial 1 has reached the target' in err
@@ -369,13 +389,15 @@ def test_ranks_under_torchrun_are_one_run_and_stop_together(place):
     place.write("method: grid\nmetric: {name: loss}\nearly_terminate: {type: hyperband, min_iter: 3}\nparameters: {x: {values: [1, 2]}}\n"
         "command: [torchrun, --nproc_per_node, 2, --master_port, 0, '${program}', '${args}']",
         "import os, mlkit, time\nopen(f\"pid{os.environ['RANK']}\", 'w').write(str(os.getpid()))\nrun = mlkit.init('q')\n"
-        "for i in range(3 if run.config['x'] == 1 else 600):\n    if os.environ['RANK'] == '0': run.log(loss=run.config['x'])\n    time.sleep(.05)\n")
+        "for i in range(3 if run.config['x'] == 1 else 600):\n"
+        "    if os.environ['RANK'] == '0': run.log(loss=run.config['x'])\n    time.sleep(.05)\n")
     place.run('sweep', 'sweep.yaml')
     rc, out, err = place.run('agent', 'sweep')
     import mlkit
     assert rc == 0, err
     assert [r.state for r in place.study.rows] == ['complete', 'pruned']
-    assert [r.name for r in mlkit.runs('p', store=place.folder/'store')] == ['sweep-1', 'sweep-0'] and not list(mlkit.runs('q', store=place.folder/'store'))
+    assert [r.name for r in mlkit.runs('p', store=place.folder/'store')] == ['sweep-1', 'sweep-0']
+    assert not list(mlkit.runs('q', store=place.folder/'store'))
     assert not any(alive(int((place.folder/f'pid{i}').read_text())) for i in range(2))
 
 def test_the_sampler_of_bayes_takes_every_distribution(tmp_path):
