@@ -47,7 +47,7 @@ __all__ = ['__version__', 'alert', 'AlertLevel', 'archive', 'config', 'current',
 
 _FILE = 'save the file and hand it over, run.save(path), or log a matplotlib figure'
 _KEEP = 'run.save(path) keeps a copy of a file or folder with the run'
-_SWEEP = "call mlkit.init(config=..., group='sweep') for each setting, e.g. in an optuna objective, and compare by mlkit.runs(project)"
+_SWEEP = "mlkit.tune.read_sweep(config).study().run(fn, trials=20), or mlkit sweep FILE and mlkit agent NAME in a terminal"
 _INSTEAD = { # W&B's names that have no twin here
     'watch': "log what you want to follow, e.g. run.log(grad_norm=torch.nn.utils.clip_grad_norm_(model.parameters(), 1.))",
     'unwatch': 'there is nothing to unwatch',

@@ -33,7 +33,7 @@ def version()->None:
 
 # %% ../../nbs/cli/99_main.ipynb #c011
 # Modules of `mlkit.cli` with a list COMMANDS, and their title in the help
-_MODULES = dict(runs='Runs', compute='Machines', train='Training', ui='Dashboards')
+_MODULES = dict(runs='Runs', compute='Machines', train='Training', tune='Sweeps', ui='Dashboards')
 
 def _groups()->dict[str, list[Callable]]:
     "The commands by title."

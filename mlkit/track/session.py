@@ -25,6 +25,7 @@ from ..core.ids import new_id, words
 from ..core.values import as_config, as_step
 from .history import History, read_events
 from .run import NullRun, Run, _live, attach, host_info, run_status, say, warn
+from .trial import as_trial, this_trial
 
 # %% ../../nbs/track/18_session.ipynb #c008
 class _State:
@@ -437,6 +438,7 @@ def init(
     if resume_from:
         resume, _, at = resume_from.partition('?_step=')
         resume_step = int(at) if at else None
+    project, name, config, group, job_type, resume, store, id = as_trial(project, name, config, group, job_type, resume, store, id)
     mode = setting('mode', mode, 'local')
     if mode is not False and mode not in _MODES: raise ValueError(f"Unknown mode {mode!r}; choose from: {', '.join(_MODES)}")
     project = safe_name(project or default_project(), 'project')
@@ -449,7 +451,7 @@ def init(
     on = _switches(code=code, console=console, system=system, hardware=hardware, packages=packages, user=user, host=host)
     who = host_info(on.pop('user'), on.pop('host'))
     cell, before = this_cell(), current()
-    if before is not None and reinit == 'return_previous': return before
+    if before is not None and (reinit == 'return_previous' or before.id == id and this_trial()): return before
     try:
         folder = make_store(find_store(str(store) if store else None))
         if rank := _rank():

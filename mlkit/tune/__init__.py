@@ -3,23 +3,28 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.tune.agent import Agent
     from mlkit.tune.fitting import ReportTrial
     from mlkit.tune.goal import Goal, Goals
     from mlkit.tune.sampler import as_sampler
     from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
     from mlkit.tune.stop import ASHA, Hyperband, Median, Patience, Threshold
     from mlkit.tune.study import Pruned, Study, StudyDone, Trial
+    from mlkit.tune.wandb import Sweep, SweepError, find_sweep, read_sweep
 
 _HOME = {
+    'agent': 'Agent',
     'fitting': 'ReportTrial',
     'goal': 'Goal Goals',
     'sampler': 'as_sampler',
     'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform',
     'stop': 'ASHA Hyperband Median Patience Threshold',
-    'study': 'Pruned Study StudyDone Trial'}
+    'study': 'Pruned Study StudyDone Trial',
+    'wandb': 'Sweep SweepError find_sweep read_sweep'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'Goal', 'Goals', 'Hyperband', 'log_normal', 'log_uniform', 'Median', 'normal',
-    'Patience', 'Pruned', 'randint', 'ReportTrial', 'Space', 'Study', 'StudyDone', 'Threshold', 'Trial', 'uniform']
+__all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
+    'log_uniform', 'Median', 'normal', 'Patience', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space', 'Study',
+    'StudyDone', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
 
 def __getattr__(name):
     if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")

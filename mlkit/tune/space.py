@@ -239,6 +239,7 @@ def nest(
     out = cast(dict[str, Any], {})
     for k, v in flat.items():
         *path, last = k.split('.')
+        if any('.'.join(path[:n]) in flat for n in range(1, len(path) + 1)): path, last = [], k     # `opt` and `opt.lr`: a name with a dot
         at = out
         for o in path: at = at.setdefault(o, {})
         at[last] = v
