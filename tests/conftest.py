@@ -3,7 +3,11 @@ import os, re, subprocess, sys, textwrap, time
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile('any machine', deadline=None)        # no test depends on how fast the machine is
+hypothesis.settings.load_profile('any machine')
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = dict(MLKIT_CODE='0', MLKIT_CONSOLE='0', MLKIT_SYSTEM='0', MLKIT_PACKAGES='0') # capturing has tests of its own

@@ -121,6 +121,9 @@ BAD = dict(
     frozen=(dict(model=net().requires_grad_(False)), ValueError, 'no trainable parameter'),
     callback=(dict(cbs=[Explode()]), ZeroDivisionError, 'a callback of yours'),
     no_module=(dict(model=lambda x: x), TypeError, 'torch.nn.Module'),
+    opt=(dict(opt='adamw'), TypeError, 'torch.optim.AdamW'),
+    lr=(dict(lr='1e-3'), ValueError, 'pass a number'),
+    lr_sign=(dict(lr=-.1), ValueError, 'from 0 up'),
     amp=(dict(amp='fp8'), ValueError, 'bf16, fp16'),
     schedule=(dict(schedule='cosinus'), ValueError, 'one_cycle'))
 

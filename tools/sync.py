@@ -1,5 +1,5 @@
 "Clean the notebooks, export them to `mlkit/`, write README.md. With `--check` a file that this changes is a failure."
-import hashlib, subprocess, sys
+import hashlib, json, subprocess, sys
 from pathlib import Path
 
 import readme
@@ -12,9 +12,21 @@ def state()->dict[str, str]:
     kept = [o for o in files if o.is_file() and not {'__pycache__', '.ipynb_checkpoints', '.mlkit'} & set(o.parts)]
     return {o.relative_to(ROOT).as_posix(): hashlib.sha256(o.read_bytes()).hexdigest() for o in kept}
 
+WIDGET = 'application/vnd.jupyter.widget-view+json'
+
+def drop_widgets(path:Path)->None:
+    "Leave a widget's picture and table in the notebook `path`; the widget itself is gone with its kernel."
+    text = path.read_text(encoding='utf-8')
+    if WIDGET not in text: return
+    nb = json.loads(text)
+    for data in (o.get('data', {}) for c in nb['cells'] for o in c.get('outputs', [])):
+        if 'text/html' in data: data.pop(WIDGET, None)
+    path.write_text(json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+
 def sync()->None:
     "Bring everything generated up to date."
     for o in ('nbdev-clean', 'nbdev-export'): subprocess.run([Path(sys.executable).parent/o], cwd=ROOT, check=True)
+    for o in (ROOT/'nbs').rglob('*.ipynb'): drop_widgets(o)
     readme.write(ROOT)
 
 def main(check:bool)->None:

@@ -187,17 +187,18 @@ def _short(argv:list[str], most:int=1000)->list[str]:
     return out
 
 # %% ../../nbs/track/15_capture.ipynb #c046
-def _home(*what:str)->str:
+def _home(name:str, user:bool=False)->str:
     "A folder of Python. `sysconfig` fills its table while other threads may read it: then it is asked again."
     from sysconfig import get_path
-    with suppress(AttributeError): return get_path(*what)
+    def ask(): return get_path(name, f'{os.name}_user') if user else get_path(name)
+    with suppress(AttributeError): return ask()
     time.sleep(.1)
-    return get_path(*what)
+    return ask()
 
 def _installed(path:str)->bool:
     "Whether a script belongs to a package or to Python, such as `pytest`, and not to you."
     real = os.path.realpath(path)
-    homes = _home('scripts'), _home('scripts', f'{os.name}_user'), _home('stdlib')
+    homes = _home('scripts'), _home('scripts', user=True), _home('stdlib')
     inside = any(p.startswith(f'{h}{os.sep}') for h in homes for p in (path, real))
     return inside or bool({'site-packages', 'dist-packages'} & {*real.split(os.sep)})
 

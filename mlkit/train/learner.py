@@ -145,6 +145,18 @@ def _as_metrics(metrics:Any)->list:
         if not callable(m) and not hasattr(m, 'update'): raise TypeError(f'{m!r} is no metric: pass a function metric(pred, target)')
     return found
 
+# %% ../../nbs/train/45_learner.ipynb #c019
+def _as_opt(opt:Any)->Any:
+    if callable(opt) or isinstance(opt, torch.optim.Optimizer): return opt
+    raise TypeError(f'opt={opt!r}: pass a class such as torch.optim.AdamW, or an optimizer')
+
+def _as_lr(lr:Any)->float:
+    try: good = not isinstance(lr, str) and 0 <= float(lr) < float('inf')
+    except (TypeError, ValueError): good = False
+    if not good: raise ValueError(f'lr={lr!r}: pass a number from 0 up, such as 1e-3')
+    return lr
+
+# %% ../../nbs/train/45_learner.ipynb #c022
 class _Made(Loop):
     "The parts of a learner: what it is given, and what it makes of it."
     def __init__(self,
@@ -168,7 +180,7 @@ class _Made(Loop):
         if not isinstance(model, torch.nn.Module): raise TypeError(f'model is a {type(model).__name__}: pass a torch.nn.Module')
         self.dls = _as_loaders(dls)
         super().__init__(model, self.dls.train, self.dls.valid, loss, None, cbs)
-        self.make_opt, self.metrics, self.lr = opt, _as_metrics(metrics), lr
+        self.make_opt, self.metrics, self.lr = _as_opt(opt), _as_metrics(metrics), _as_lr(lr)
         if isinstance(loss, type): raise TypeError(f'loss is the class {loss.__name__}: pass an object, {loss.__name__}()')
         self.device = torch.device(device) if device is not None else best_device()
         self.amp, self.accumulate, self.clip, self.schedule = amp, accumulate, clip, schedule
@@ -207,10 +219,10 @@ class _Made(Loop):
         params = [p for p in self.model.parameters() if p.requires_grad]
         if not params: raise ValueError('The model has no trainable parameter: is everything frozen (requires_grad=False)?')
         make = self.make_opt
-        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=lr or self.lr)
-        for g in self.opt.param_groups if lr is not None else (): g['lr'] = lr
+        if self.opt is None: self.opt = make if isinstance(make, torch.optim.Optimizer) else make(params, lr=self.lr if lr is None else _as_lr(lr))
+        for g in self.opt.param_groups if lr is not None else (): g['lr'] = _as_lr(lr)
 
-# %% ../../nbs/train/45_learner.ipynb #c020
+# %% ../../nbs/train/45_learner.ipynb #c024
 class _Questions(_Made):
     "What can be asked of a learner, and leaves it as it is."
     def rehearse(self)->None:
@@ -251,7 +263,7 @@ class _Questions(_Made):
         self.prepare()
         return summary(self.model, to_device(_sample(self.train), self.device))
 
-# %% ../../nbs/train/45_learner.ipynb #c022
+# %% ../../nbs/train/45_learner.ipynb #c026
 class _Kept(_Questions):
     "The model as it is now: its results and its weights."
     def validate(self)->dict[str, float]: # By name, such as `valid/loss`
@@ -291,7 +303,7 @@ class _Kept(_Questions):
             clip=self.clip, ranks=p and p.world, parallel=p and p.kind, accumulate=self.accumulate if self.accumulate > 1 else None)
         return {k: v for k,v in out.items() if v is not None}
 
-# %% ../../nbs/train/45_learner.ipynb #c024
+# %% ../../nbs/train/45_learner.ipynb #c028
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None)->str|None:
@@ -348,7 +360,7 @@ class _Place(_Kept):
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
-# %% ../../nbs/train/45_learner.ipynb #c026
+# %% ../../nbs/train/45_learner.ipynb #c030
 class _Ends(_Place):
     "How a fit is stopped, and what it says then."
     def _same_lr(self, state:dict, lr:float)->None:
@@ -373,7 +385,7 @@ class _Ends(_Place):
         if not _interactive(): raise KeyboardInterrupt
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c028
+# %% ../../nbs/train/45_learner.ipynb #c032
 class Learner(_Ends):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
@@ -457,7 +469,7 @@ class Learner(_Ends):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c030
+# %% ../../nbs/train/45_learner.ipynb #c034
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')
@@ -471,7 +483,7 @@ def _sample(dl:Any)->Any:
         for places in dl.order: return dl.dl.collate_fn([dl.dl.dataset[i] for i in places]) # type: ignore
     return next(iter(dl.at(0)), None)
 
-# %% ../../nbs/train/45_learner.ipynb #c032
+# %% ../../nbs/train/45_learner.ipynb #c036
 def _run_of(paused:dict|None)->tuple[str|None, str, int|None]|None:
     "Project and id of the run that a fit goes on with, and the last step that isn't done again."
     if paused and 'again' in paused: return Path(paused['again']).parent.name, Path(paused['again']).name, None

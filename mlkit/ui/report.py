@@ -24,7 +24,7 @@ from ..core.files import safe_name, write_atomic
 from ..track.compare import plot, smoothed
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
-from .answers import Answers
+from .answers import Answers, front_end
 from .series import points, thin
 
 if TYPE_CHECKING: import numpy as np # chkstyle: ignore
@@ -158,17 +158,10 @@ def _json(o:Any)->str:
     "`o` as JSON that can stand inside of HTML."
     return json.dumps(o, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
 
-def _asset(name:str)->str:
-    "A file of the built front end."
-    from importlib.resources import files
-    path = files('mlkit')/'static'/name
-    if not path.is_file(): raise FileNotFoundError('The front end is not built: run `make ui` in the source folder, or install a wheel')
-    return path.read_text(encoding='utf-8')
-
 # %% ../../nbs/ui/64_report.ipynb #c036
 def _page(title:str, texts:list[str], foot:str, about:dict, heads:list[dict], block:bytes)->bytes:
     "The whole file."
-    js, css = _asset('report.js').replace('</script', '<\\/script'), _asset('report.css')
+    js, css = front_end('report.js').decode().replace('</script', '<\\/script'), front_end('report.css').decode()
     policy = f"default-src 'none'; script-src {_hash(js)}; style-src {_hash(css)}; img-src data:; base-uri 'none'; form-action 'none'"
     about = dict(about, format=1, lines=heads, points=sum(o['n'] for o in heads))
     prose = '\n'.join(f'<section class="prose">{markdown(o)}</section>' for o in texts)
@@ -223,12 +216,6 @@ def definition(
     raise FileNotFoundError(f'No report {str(source)!r} is saved here; saved: {names}. A file is given by its name with .html')
 
 # %% ../../nbs/ui/64_report.ipynb #c042
-def _table(found:Runs, title:str)->dict[str, Any]:
-    "The rows of the table and the names of the metrics."
-    got = Answers(found, title)('runs', {})
-    assert isinstance(got, dict)
-    return got
-
 @dataclass(frozen=True)
 class Report:
     "A report that was written: where it is, and how to make it again."
@@ -264,7 +251,7 @@ class Report:
     def _picture(self)->dict:
         "The first chart, for where no frame is shown."
         found = list(self.found)
-        main = _table(self.found, '')['main']
+        main = Answers(self.found, '').runs()['main']
         if not main: return {}
         import matplotlib.pyplot as plt
         chart = plot(found[:10], main)
@@ -329,7 +316,7 @@ def _fitted(whole:list[Kept], size:int, make:Callable)->tuple[bytes, list[Kept]]
 # %% ../../nbs/ui/64_report.ipynb #c048
 def _write(d:Definition, found:Runs, path:Path)->Report:
     "Write the report that `d` defines."
-    answer = _table(found, d.title)
+    answer = Answers(found, d.title).runs()
     if not answer['rows']: raise ValueError(f"There is nothing to report. {answer['empty']}")
     records = [r for r in found if f'{r.project}/{r.id}' in {o['key'] for o in answer['rows']}]
     texts, charts, order = arrange(d.text, answer['metrics'])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..track.compare import Curve, curve, smoothed
+from ..track.compare import Curve, ReadOnce, curve, smoothed
 from ..track.record import RunRecord
 
 if TYPE_CHECKING: import numpy as np # chkstyle: ignore
@@ -180,7 +180,7 @@ def panel(
 )->bytes: # See `pack`
     "The lines of `metrics` of `runs`, packed; with `smooth` each has a raw line behind it."
     found = []
-    for r in runs:
+    for r in map(ReadOnce, runs):
         for metric in metrics:
             try: got = lines(r, metric, x, lo, hi, n, smooth, log)
             except KeyError: continue
