@@ -42,8 +42,8 @@ _HOME = {
 _LAZY = {name: f'mlkit.track.{home}' for home, names in _HOME.items() for name in names.split()}
 _LAZY |= dict(dashboard='mlkit.ui.widget', report='mlkit.ui.report')
 __all__ = ['__version__', 'alert', 'AlertLevel', 'archive', 'config', 'current', 'dashboard', 'define_metric', 'delete', 'diff',
-    'export_runs', 'finish', 'gc', 'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'report', 'restore', 'Run', 'run',
-    'RunRecord', 'Runs', 'runs', 'save', 'Store', 'summary', 'tag', 'termerror', 'termlog', 'termwarn']
+    'export_runs', 'finish', 'gc', 'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'report', 'restore', 'Run',
+    'run', 'RunRecord', 'Runs', 'runs', 'save', 'Store', 'summary', 'tag', 'termerror', 'termlog', 'termwarn']
 
 _FILE = 'save the file and hand it over, run.save(path), or log a matplotlib figure'
 _KEEP = 'run.save(path) keeps a copy of a file or folder with the run'

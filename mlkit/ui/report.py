@@ -108,13 +108,15 @@ def keep(
     most:int=150_000, # Points in all; below 50 columns a curve it doesn't go
 )->list[Kept]:
     "As many points of each curve as `most` allows."
-    n, best, got = 8192., None, whole
-    for _ in range(8):
+    all_, best, got = sum(o.total for o in whole), None, whole
+    n = most/max(sum(4/3 if o.smooth else 4 for o in whole), 1)            # right when all curves are long
+    for _ in range(6):
+        n = min(8192., max(50., n))
         got = [_thinned(o, int(n)) for o in whole]
         many = sum(len(o.y) for o in got)
         if many <= most or n <= 50: best = got
-        if best and (n in (50, 8192) or .85*most <= many <= most): break
-        n = min(8192., max(50., n*.93*most/many))
+        if best and (many == all_ or n in (50, 8192) or .85*most <= many <= most): break
+        n *= .93*most/many
     return best or got
 
 # %% ../../nbs/ui/64_report.ipynb #c027
@@ -142,12 +144,13 @@ def fold(
     heads, steps, times, values = [], [], [], []
     for o in kept:
         bits, y0 = _rounded(o.y)
-        dt = float(o.time[-1] - o.time[0])/65535 or 1.
-        ticks = np.round((o.time - o.time[0])/dt)
+        t0 = float(o.time.min())
+        dt = float(o.time.max() - t0)/65535 or 1.
+        ticks = np.round((o.time - t0)/dt).astype(int)
         heads.append(dict(run=f'{o.r.project}/{o.r.id}', metric=o.metric, smooth=o.smooth, n=len(bits), total=o.total, y0=y0,
-            s0=float(o.step[0]), t0=float(o.time[0]), dt=dt, started=o.r.started or 0, last=o.last if abs(o.last) < float('inf') else None))
+            s0=float(o.step[0]), t0=t0, dt=dt, started=o.r.started or 0, last=o.last if abs(o.last) < float('inf') else None))
         steps.append(np.diff(o.step, prepend=o.step[:1]))
-        times.append(np.diff(ticks, prepend=0).clip(0))
+        times.append(np.diff(ticks, prepend=0) & 0xffff)         # a resumed run's clock may go back: differences wrap around
         values.append(bits)
     return heads, zlib.compress(_planes(steps, '<u4') + _planes(times, '<u2') + _planes(values, '<u4'), 9)
 
