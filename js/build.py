@@ -43,8 +43,8 @@ def build(force:bool=False)->bool: # False when there was nothing to do
             f'npm_config_registry to a mirror, or install a built wheel of mlkit-nb. It said:\n{r.stderr[-1500:]}')
     STATIC.mkdir(exist_ok=True)
     entries = [f'src/{o}' for o in ('page.js', 'widget.js', 'report.js', 'style.css', 'report.css')]
-    options = '--bundle --minify --format=esm --legal-comments=none'.split()
-    options += ['--target=es2020,chrome100,firefox100,safari15', f'--outdir={STATIC}', '--log-level=warning']
+    options = '--bundle --minify --format=esm --legal-comments=none --log-level=warning'.split()
+    options += ['--target=es2020,chrome100,firefox100,safari15', f'--outdir={STATIC}']
     r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', *entries, *options], cwd=JS)
     if r.returncode: sys.exit('esbuild could not bundle the front end; its message is above')
     shutil.copyfile(JS/'node_modules'/'uplot'/'LICENSE', STATIC/'uplot-license.txt')

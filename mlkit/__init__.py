@@ -40,14 +40,14 @@ _HOME = {
     'store': 'RunRecord Runs Store runs',
     'tidy': 'archive delete gc note rename restore tag'}
 _LAZY = {name: f'mlkit.track.{home}' for home, names in _HOME.items() for name in names.split()}
-_LAZY |= {'dashboard': 'mlkit.ui.widget', 'report': 'mlkit.ui.report'}
+_LAZY |= dict(dashboard='mlkit.ui.widget', report='mlkit.ui.report')
 __all__ = ['__version__', 'alert', 'AlertLevel', 'archive', 'config', 'current', 'dashboard', 'define_metric', 'delete', 'diff',
-    'export_runs', 'finish', 'gc', 'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'report',
-    'restore', 'Run', 'run', 'RunRecord', 'Runs', 'runs', 'save', 'Store', 'summary', 'tag', 'termerror', 'termlog', 'termwarn']
+    'export_runs', 'finish', 'gc', 'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'report', 'restore', 'Run',
+    'run', 'RunRecord', 'Runs', 'runs', 'save', 'Store', 'summary', 'tag', 'termerror', 'termlog', 'termwarn']
 
 _FILE = 'save the file and hand it over, run.save(path), or log a matplotlib figure'
 _KEEP = 'run.save(path) keeps a copy of a file or folder with the run'
-_SWEEP = "mlkit.tune.read_sweep(config).study().run(fn, trials=20), or mlkit sweep FILE and mlkit agent NAME in a terminal"
+_SWEEP = "call mlkit.init(config=..., group='sweep') for each setting, e.g. in an optuna objective, and compare by mlkit.runs(project)"
 _INSTEAD = { # W&B's names that have no twin here
     'watch': "log what you want to follow, e.g. run.log(grad_norm=torch.nn.utils.clip_grad_norm_(model.parameters(), 1.))",
     'unwatch': 'there is nothing to unwatch',

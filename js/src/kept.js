@@ -14,7 +14,7 @@ export function unfold(heads, n, p) {
   return heads.map(o => {
     const step = new Float64Array(o.n), time = new Float64Array(o.n), y = new Float64Array(o.n)
     for (let i = 0, s = o.s0, t = 0; i < o.n; i++, at++) {
-      s += steps[at]; t += times[at]
+      s += steps[at]; t = (t + times[at]) & 0xffff
       step[i] = s; time[i] = o.t0 + t * o.dt; y[i] = values[at] + o.y0
     }
     return {...o, step, time, y}

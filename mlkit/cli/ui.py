@@ -8,10 +8,7 @@ __all__ = ['COMMANDS', 'ui', 'report']
 # %% ../../nbs/cli/94_ui.ipynb #c002
 "The commands of `mlkit` that show runs in a browser: thin functions over `mlkit.ui`."
 
-# %% ../../nbs/cli/94_ui.ipynb #c003
-from .runs import _runs
-
-# %% ../../nbs/cli/94_ui.ipynb #c007
+# %% ../../nbs/cli/94_ui.ipynb #c006
 def ui(
     project:str|None=None, # Only the runs of this project
     *,
@@ -23,7 +20,7 @@ def ui(
     from mlkit.ui.page import serve
     serve(project, store, port, browser)
 
-# %% ../../nbs/cli/94_ui.ipynb #c011
+# %% ../../nbs/cli/94_ui.ipynb #c010
 def report(
     project:str|None=None, # Only the runs of this project
     *,
@@ -37,10 +34,11 @@ def report(
 )->None:
     "Write runs as one HTML file, with charts that zoom."
     from pathlib import Path
+    from mlkit.cli.runs import _runs
     from mlkit.ui.report import report
     words = Path(text).read_text(encoding='utf-8') if text else None
     if from_ and (project or where or archived): raise ValueError('--from takes the runs of that report: leave out project and filters')
     print(report(from_ or _runs(project, where, archived, store), out, title=title, text=words, store=store))
 
-# %% ../../nbs/cli/94_ui.ipynb #c019
+# %% ../../nbs/cli/94_ui.ipynb #c018
 COMMANDS = [ui, report]

@@ -24,7 +24,7 @@ from ..core.files import safe_name, write_atomic
 from ..track.compare import plot, smoothed
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
-from .answers import Answers
+from .answers import Answers, front_end
 from .series import points, thin
 
 if TYPE_CHECKING: import numpy as np # chkstyle: ignore
@@ -108,13 +108,15 @@ def keep(
     most:int=150_000, # Points in all; below 50 columns a curve it doesn't go
 )->list[Kept]:
     "As many points of each curve as `most` allows."
-    n, best, got = 8192., None, whole
-    for _ in range(8):
+    all_, best, got = sum(o.total for o in whole), None, whole
+    n = most/max(sum(4/3 if o.smooth else 4 for o in whole), 1)            # right when all curves are long
+    for _ in range(6):
+        n = min(8192., max(50., n))
         got = [_thinned(o, int(n)) for o in whole]
         many = sum(len(o.y) for o in got)
         if many <= most or n <= 50: best = got
-        if best and (n in (50, 8192) or .85*most <= many <= most): break
-        n = min(8192., max(50., n*.93*most/many))
+        if best and (many == all_ or n in (50, 8192) or .85*most <= many <= most): break
+        n *= .93*most/many
     return best or got
 
 # %% ../../nbs/ui/64_report.ipynb #c027
@@ -142,12 +144,13 @@ def fold(
     heads, steps, times, values = [], [], [], []
     for o in kept:
         bits, y0 = _rounded(o.y)
-        dt = float(o.time[-1] - o.time[0])/65535 or 1.
-        ticks = np.round((o.time - o.time[0])/dt)
+        t0 = float(o.time.min())
+        dt = float(o.time.max() - t0)/65535 or 1.
+        ticks = np.round((o.time - t0)/dt).astype(int)
         heads.append(dict(run=f'{o.r.project}/{o.r.id}', metric=o.metric, smooth=o.smooth, n=len(bits), total=o.total, y0=y0,
-            s0=float(o.step[0]), t0=float(o.time[0]), dt=dt, started=o.r.started or 0, last=o.last if abs(o.last) < float('inf') else None))
+            s0=float(o.step[0]), t0=t0, dt=dt, started=o.r.started or 0, last=o.last if abs(o.last) < float('inf') else None))
         steps.append(np.diff(o.step, prepend=o.step[:1]))
-        times.append(np.diff(ticks, prepend=0).clip(0))
+        times.append(np.diff(ticks, prepend=0) & 0xffff)         # a resumed run's clock may go back: differences wrap around
         values.append(bits)
     return heads, zlib.compress(_planes(steps, '<u4') + _planes(times, '<u2') + _planes(values, '<u4'), 9)
 
@@ -158,17 +161,10 @@ def _json(o:Any)->str:
     "`o` as JSON that can stand inside of HTML."
     return json.dumps(o, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
 
-def _asset(name:str)->str:
-    "A file of the built front end."
-    from importlib.resources import files
-    path = files('mlkit')/'static'/name
-    if not path.is_file(): raise FileNotFoundError('The front end is not built: run `make ui` in the source folder, or install a wheel')
-    return path.read_text(encoding='utf-8')
-
 # %% ../../nbs/ui/64_report.ipynb #c036
 def _page(title:str, texts:list[str], foot:str, about:dict, heads:list[dict], block:bytes)->bytes:
     "The whole file."
-    js, css = _asset('report.js').replace('</script', '<\\/script'), _asset('report.css')
+    js, css = front_end('report.js').decode().replace('</script', '<\\/script'), front_end('report.css').decode()
     policy = f"default-src 'none'; script-src {_hash(js)}; style-src {_hash(css)}; img-src data:; base-uri 'none'; form-action 'none'"
     about = dict(about, format=1, lines=heads, points=sum(o['n'] for o in heads))
     prose = '\n'.join(f'<section class="prose">{markdown(o)}</section>' for o in texts)
@@ -223,12 +219,6 @@ def definition(
     raise FileNotFoundError(f'No report {str(source)!r} is saved here; saved: {names}. A file is given by its name with .html')
 
 # %% ../../nbs/ui/64_report.ipynb #c042
-def _table(found:Runs, title:str)->dict[str, Any]:
-    "The rows of the table and the names of the metrics."
-    got = Answers(found, title)('runs', {})
-    assert isinstance(got, dict)
-    return got
-
 @dataclass(frozen=True)
 class Report:
     "A report that was written: where it is, and how to make it again."
@@ -264,7 +254,7 @@ class Report:
     def _picture(self)->dict:
         "The first chart, for where no frame is shown."
         found = list(self.found)
-        main = _table(self.found, '')['main']
+        main = Answers(self.found, '').runs()['main']
         if not main: return {}
         import matplotlib.pyplot as plt
         chart = plot(found[:10], main)
@@ -329,7 +319,7 @@ def _fitted(whole:list[Kept], size:int, make:Callable)->tuple[bytes, list[Kept]]
 # %% ../../nbs/ui/64_report.ipynb #c048
 def _write(d:Definition, found:Runs, path:Path)->Report:
     "Write the report that `d` defines."
-    answer = _table(found, d.title)
+    answer = Answers(found, d.title).runs()
     if not answer['rows']: raise ValueError(f"There is nothing to report. {answer['empty']}")
     records = [r for r in found if f'{r.project}/{r.id}' in {o['key'] for o in answer['rows']}]
     texts, charts, order = arrange(d.text, answer['metrics'])
