@@ -150,7 +150,7 @@ def test_two_runs_side_by_side(tab):
     sheet.wait_for()
     assert {'run 1 and run 2', 'config', 'lr', '0.1', '0.01'} <= set(sheet.locator('h2, h3, td').all_inner_texts())
     tab.keyboard.press('Escape')
-    assert sheet.count() == 0
+    sheet.wait_for(state='detached')
 
 def test_a_run_opens_with_what_it_says(tab):
     "By the keyboard too; what it says is text."
@@ -159,7 +159,7 @@ def test_a_run_opens_with_what_it_says(tab):
     sheet.wait_for()
     assert sheet.locator('h2').inner_text() == EVIL and EVIL in sheet.inner_text() and sheet.locator('img').count() == 0
     sheet.locator('button', has_text='Close').click()
-    assert sheet.count() == 0
+    sheet.wait_for(state='detached')
 
 def test_a_run_shows_its_pictures_and_its_console(tmp_path):
     from matplotlib import pyplot as plt
