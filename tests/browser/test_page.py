@@ -13,14 +13,14 @@ pytestmark = pytest.mark.timeout(120)
 EVIL = '<img src=x onerror="document.title=1;window.hacked=1"><script>window.hacked=1</script>'
 
 @contextmanager
-def served(store, *args:str):
+def served(store, *args:str, start:str=r'http://127\.0\.0\.1:\d+/'):
     "The process of the command and the address of its page; it ends with the block."
     code = 'from mlkit.cli.main import main; raise SystemExit(main())'
     command = [sys.executable, '-c', code, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)]
     p = subprocess.Popen(command, env=clean_env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         line = p.stdout.readline()
-        found = re.search(r'http://127\.0\.0\.1:\d+/', line)
+        found = re.search(start, line)
         assert found, line + p.stdout.read()
         yield p, found[0]
     finally:
@@ -222,6 +222,20 @@ def test_runs_are_looked_up_and_never_joined_to_a_path(url):
     dict(origin='https://evil.example'), dict(origin='null'), dict(sec_fetch_site='cross-site')])
 def test_other_sites_are_refused(url, headers):
     for path in ('/', '/api/runs', '/api/series', '/api/events'): assert ask(url, path, **headers)[0] == 403
+
+def test_other_machines_need_the_token(store):
+    "The address that is printed holds it; a cookie keeps it, and the address no longer shows it."
+    with served(store, 'digits', '--host', '0.0.0.0', start=r'http://\S+') as (_, found):
+        address, token = found.split('?token=')
+        address = re.sub('//[^:]+:', '//127.0.0.1:', address)
+        for path in ('/', '/api/runs', '/static/page.js', '/api/events', '/?token=no'): assert ask(address, path)[0] == 401
+        assert ask(address, '/api/runs', cookie=f'mlkit_token={token[:-1]}')[0] == 401
+        assert ask(address, '/api/runs', cookie=f'mlkit_token={token}')[0] == 200
+        assert ask(address, '/api/runs', cookie=f'mlkit_token={token}', origin='https://evil.example')[0] == 403
+        with page() as tab:
+            tab.goto(f'{address}?token={token}')
+            tab.wait_for_selector('body[data-drawn]')
+            assert token not in tab.url and tab.problems == []
 
 def test_ctrl_c_ends_the_command_quietly(store):
     "Even while a page listens."
