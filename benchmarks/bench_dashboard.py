@@ -61,7 +61,7 @@ FRAMES = '''async () => {
   let last = performance.now()
   for (let i = 0; i < 60; i++) {
     const lo = all[0] + w * i / 200
-    for (const o of window.mlkitView.charts.values()) { o.window = [lo, lo + w / 2]; o.redraw() }
+    for (const o of window.mlkitView.charts.values()) { o.moving = true; o.window = [lo, lo + w / 2]; o.redraw() }
     await new Promise(requestAnimationFrame)
     const now = performance.now(); out.push(now - last); last = now
   }

@@ -1,6 +1,6 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
 import uPlot from 'uplot'
-import {DASHES, nearest, number, range} from './data.js'
+import {DASHES, coarse, moved, nearest, number, range} from './data.js'
 
 export class Chart {
   constructor(root, title, hooks) {
@@ -43,7 +43,7 @@ export class Chart {
     this.plot = new uPlot({
       width: this.box.clientWidth || 400, height: 240, legend: {show: false}, pxAlign: 0,
       cursor: {sync: {key: 'mlkit', scales: ['x', null]}, drag: {x: true, y: false, setScale: false}, points: {show: false},
-        bind: {dblclick: () => () => { this.hooks.zoom(null); return null }}},
+        bind: {mousedown: (u, _, go) => e => (e.shiftKey && e.button === 0 && this.hooks.move ? this.pan(e) : go(e)), dblclick: () => () => { this.hooks.zoom(null); return null }}},
       scales: {x: {time: false, distr: this.logx ? 3 : 1, range: () => this.xrange()},
         y: {distr: this.logy ? 3 : 1, range: () => this.yrange()}},
       axes: [{...axis, size: 30, values}, {...axis, size: 58, values}],
@@ -60,6 +60,7 @@ export class Chart {
     this.plot.over.setAttribute('role', 'img')
     this.label()
     this.plot.over.addEventListener('keydown', e => this.key(e))
+    this.plot.over.addEventListener('wheel', e => this.wheel(e), {passive: false})
     this.plot.over.addEventListener('mouseleave', () => { this.tip.hidden = true })
   }
 
@@ -77,20 +78,38 @@ export class Chart {
 
   yrange() {
     const [lo, hi] = this.xrange()
-    return range(this.lines, this.logy, lo, hi) || (this.logy ? [1, 10] : [0, 1])
+    return range(this.drawn, this.logy, lo, hi) || (this.logy ? [1, 10] : [0, 1])
   }
 
   key(e) {
-    const [a, b] = this.xrange(), w = b - a
-    const to = {'+': [a + w / 4, b - w / 4], '=': [a + w / 4, b - w / 4], '-': [a - w / 2, b + w / 2], ArrowLeft: [a - w / 4, b - w / 4],
-      ArrowRight: [a + w / 4, b + w / 4], Escape: null}[e.key]
-    if (to === undefined) return
+    const how = {'+': {factor: 0.5}, '=': {factor: 0.5}, '-': {factor: 2}, ArrowLeft: {by: -0.25}, ArrowRight: {by: 0.25}, Escape: null}[e.key]
+    if (how === undefined || e.ctrlKey || e.metaKey || e.altKey) return
     e.preventDefault()
-    this.hooks.zoom(to)
+    this.hooks.zoom(how && moved(this.xrange(), how, this.logx))
+  }
+
+  // While the picture moves it is drawn from what is here, with few points; `zoom` then asks for the exact ones.
+  get drawn() { return this.moving ? (this.few ||= this.lines.map(o => coarse(o))) : this.lines }
+
+  wheel(e) {
+    if (!(e.ctrlKey || e.metaKey) || !this.hooks.move) return
+    e.preventDefault()
+    const at = e.offsetX / this.plot.over.clientWidth, factor = Math.exp(Math.max(-100, Math.min(100, e.deltaY)) / 300)
+    this.hooks.move(moved(this.window || this.xrange(), {factor, at}, this.logx))
+    clearTimeout(this.still)
+    this.still = setTimeout(() => { if (this.window) this.hooks.zoom(this.window) }, 80)
+  }
+
+  pan(e) {
+    const from = this.xrange(), start = e.clientX, wide = this.plot.over.clientWidth
+    const to = o => moved(from, {by: (start - o.clientX) / wide}, this.logx)
+    const go = o => this.hooks.move(to(o))
+    const end = o => { removeEventListener('mousemove', go); removeEventListener('mouseup', end); if (o.clientX !== start) this.hooks.zoom(to(o)) }
+    addEventListener('mousemove', go); addEventListener('mouseup', end)
   }
 
   set(lines, styles, names) {
-    Object.assign(this, {lines, styles, names})
+    Object.assign(this, {lines, styles, names, few: null, moving: false})
     const n = new Set(lines.map(o => o.run)).size
     const points = lines.filter(o => !o.raw).reduce((s, o) => s + o.total, 0)
     const said = lines.length ? `${n} ${n === 1 ? 'run' : 'runs'}, ${points.toLocaleString('en')} points` : 'No selected run has logged this'
@@ -107,7 +126,7 @@ export class Chart {
     c.beginPath(); c.rect(left, top, width, height); c.clip()
     c.lineJoin = 'round'
     const few = this.lines.filter(o => !o.raw).length < 48
-    for (const o of [...this.lines].sort((a, b) => b.raw - a.raw)) {
+    for (const o of [...this.drawn].sort((a, b) => b.raw - a.raw)) {
       const style = this.styles.get(o.run) || {color: '#888', dash: []}
       c.globalAlpha = (o.raw ? 0.25 : 1) * (this.lit && this.lit !== o.run ? 0.15 : 1)
       c.strokeStyle = c.fillStyle = style.color
@@ -132,7 +151,7 @@ export class Chart {
   dot(at, ratio) { if (at) this.plot.ctx.fillRect(at[0] - 1.5 * ratio, at[1] - 1.5 * ratio, 3 * ratio, 3 * ratio) }
 
   name(title) { if (title !== this.title) { this.title = this.heading.textContent = title; this.label() } }
-  label() { this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Escape shows all`) }
+  label() { this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Escape shows all; Ctrl and the wheel zoom, Shift and dragging pan`) }
 
   // Points a run out; one that isn't drawn here changes nothing.
   light(run) { if (!this.lines.some(o => o.run === run)) run = null; if (this.lit !== run) { this.lit = run; this.plot.redraw(false) } }

@@ -98,6 +98,31 @@ export function stylesBy(rows, key) {
     legend: shown.map(v => ({label: label(v), color: colour(v)}))}
 }
 
+// The window [a, b] made `factor` times as wide around `at`, then moved by `by` of its width; in decades where the axis is logarithmic.
+export function moved([a, b], {factor = 1, at = 0.5, by = 0}, log = false) {
+  const to = log && a > 0 ? Math.log : v => v, back = log && a > 0 ? Math.exp : v => v, lo = to(a), w = to(b) - lo
+  const start = lo + w * (at - at * factor + by)
+  return [back(start), back(start + w * factor)]
+}
+
+// At most `most` points of a line, for pictures that move: the first, last, smallest and largest of each stretch, and one that is no number.
+export function coarse(o, most = 500) {
+  if (o.n <= most) return o
+  const stretches = Math.floor(most / 5), at = []
+  for (let k = 0; k < stretches; k++) {
+    const a = Math.floor(k * o.n / stretches), b = Math.floor((k + 1) * o.n / stretches)
+    let lo = -1, hi = -1, odd = -1
+    for (let i = a; i < b; i++) {
+      const v = o.y[i]
+      if (!Number.isFinite(v)) { if (odd < 0) odd = i; continue }
+      if (lo < 0 || v < o.y[lo]) lo = i
+      if (hi < 0 || v > o.y[hi]) hi = i
+    }
+    at.push(...[...new Set([a, lo, hi, odd, b - 1])].filter(i => i >= 0).sort((p, q) => p - q))
+  }
+  return {...o, n: at.length, x: Float64Array.from(at, i => o.x[i]), y: Float64Array.from(at, i => o.y[i])}
+}
+
 // The position in the rising `x` that is nearest to `v`; -1 without any.
 export function nearest(x, v) {
   if (!x.length) return -1

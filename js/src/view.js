@@ -102,7 +102,12 @@ export class View {
   choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
   chooseOnly(keys) { this.picked = true; this.chosen = new Set(keys); this.paint(); this.draw(); this.remember() }
   light(run) { for (const c of this.charts.values()) c.light(run) }
-  zoom(to) { this.window = to; for (const c of this.charts.values()) { c.window = to; c.redraw() } this.draw(); this.remember() }
+  zoom(to) { this.show(to, false); this.draw(); this.remember() }
+  move(to) {
+    if (!this.moving) requestAnimationFrame(() => { const at = this.moving; this.moving = null; if (at && !this.gone) this.show(at, true) })
+    this.moving = to
+  }
+  show(to, moving) { if (!moving) this.moving = null; this.window = to; for (const c of this.charts.values()) { c.moving = moving || c.moving; c.window = to; c.redraw() } }
   paint() {
     const by = this.colours()
     const {style, legend} = by ? stylesBy(this.shown.map(k => this.rows.get(k)).filter(Boolean), by) : {style: styles(this.chosen), legend: []}
@@ -144,7 +149,7 @@ export class View {
       a.click()
       setTimeout(() => URL.revokeObjectURL(a.href), 1000)
     })
-    return {zoom: w => this.zoom(w), csv: csv && (c => this.guard(csv(c)))}
+    return {zoom: w => this.zoom(w), move: w => this.move(w), csv: csv && (c => this.guard(csv(c)))}
   }
 
   async draw(only) {

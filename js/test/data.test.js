@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {colourings, columns, duration, groups, hash, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack} from '../src/data.js'
+import {coarse, colourings, columns, duration, groups, hash, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -84,4 +84,25 @@ test('colours by a few values, or along a ramp of many numbers', () => {
   const many = stylesBy([...Array(20).keys()].map(i => ({key: `p/${i}`, 'config.lr': 10 ** (i / 5)})), 'config.lr')
   assert.equal(new Set([...many.style.values()].map(o => o.color)).size, 20)
   assert.equal(many.legend.length, 3)
+})
+
+test('a window moves and widens around a place, in decades where the axis is logarithmic', () => {
+  assert.deepEqual(moved([0, 100], {factor: 0.5}), [25, 75])
+  assert.deepEqual(moved([0, 100], {factor: 2, at: 0}), [0, 200])
+  assert.deepEqual(moved([0, 100], {by: -0.25}), [-25, 75])
+  const [a, b] = moved([1, 10000], {factor: 0.5}, true)
+  assert.ok(Math.abs(a - 10) < 1e-9 && Math.abs(b - 1000) < 1e-9)
+})
+
+test('few points keep every spike and every gap', () => {
+  for (let k = 0; k < 300; k++) {
+    const n = 1 + Math.floor(Math.random() * 5000), x = Float64Array.from({length: n}, (_, i) => i), y = Float64Array.from({length: n}, Math.random)
+    const at = Math.floor(Math.random() * n), sign = k % 2 ? 1 : -1
+    y[at] = k % 3 ? sign * 100 : NaN
+    const o = coarse({n, x, y}, 500)
+    assert.ok(o.n <= 500 && o.x.length === o.n)
+    assert.ok(o.x[0] === 0 && o.x[o.n - 1] === n - 1)
+    if (k % 3) assert.ok([...o.x].some((v, i) => v === at && o.y[i] === sign * 100))
+    else assert.ok([...o.y].some(v => v !== v))
+  }
 })

@@ -108,6 +108,26 @@ def test_zoom_is_shared_exact_and_in_the_address(tab):
     drawn(tab, lambda: tab.locator('.u-over').first.press('Escape'))
     assert 'zoom=' not in tab.url
 
+def test_the_wheel_zooms_and_a_drag_with_shift_pans(tab):
+    "Only with Ctrl and Shift, so that a page still scrolls and a drag still marks."
+    def window(): return [float(o) for o in tab.evaluate("new URLSearchParams(location.hash.slice(1)).get('zoom')").split(',')]
+    box = tab.locator('.u-over').first.bounding_box()
+    tab.mouse.move(box['x'] + box['width']/2, box['y'] + 50)
+    tab.keyboard.down('Control')
+    drawn(tab, lambda: tab.mouse.wheel(0, -100))
+    tab.keyboard.up('Control')
+    a, b = window()
+    assert 300 < a < b < 2700
+    tab.keyboard.down('Shift')
+    def pan():
+        tab.mouse.down()
+        tab.mouse.move(box['x'] + box['width']/4, box['y'] + 60, steps=4)
+        tab.mouse.up()
+    drawn(tab, pan)
+    tab.keyboard.up('Shift')
+    lo, hi = window()
+    assert lo - a == pytest.approx((b - a)/4, rel=.05) and hi - lo == pytest.approx(b - a)
+
 def test_the_pointer_tells_the_values(tab):
     box = tab.locator('.u-over').first.bounding_box()
     tab.mouse.move(box['x'] + box['width']/2, box['y'] + 40)
