@@ -65,6 +65,7 @@ FRAMES = '''async () => {
     await new Promise(requestAnimationFrame)
     const now = performance.now(); out.push(now - last); last = now
   }
+  for (const o of window.mlkitView.charts.values()) { o.moving = false; o.window = null; o.redraw() }
   return out.sort((a, b) => a - b)[30]
 }'''
 

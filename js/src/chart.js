@@ -1,6 +1,6 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
 import uPlot from 'uplot'
-import {DASHES, coarse, moved, nearest, number, range} from './data.js'
+import {DASHES, coarse, moved, nearest, number, range, within} from './data.js'
 
 export class Chart {
   constructor(root, title, hooks) {
@@ -89,7 +89,7 @@ export class Chart {
   }
 
   // While the picture moves it is drawn from what is here, with few points; `zoom` then asks for the exact ones.
-  get drawn() { return this.moving ? (this.few ||= this.lines.map(o => coarse(o))) : this.lines }
+  get drawn() { return this.moving ? this.lines.map(o => coarse(o, 500, ...this.xrange())) : this.lines }
 
   wheel(e) {
     if (!(e.ctrlKey || e.metaKey) || !this.hooks.move) return
@@ -109,7 +109,7 @@ export class Chart {
   }
 
   set(lines, styles, names) {
-    Object.assign(this, {lines, styles, names, few: null, moving: false})
+    Object.assign(this, {lines, styles, names, moving: false})
     const n = new Set(lines.map(o => o.run)).size
     const points = lines.filter(o => !o.raw).reduce((s, o) => s + o.total, 0)
     const said = lines.length ? `${n} ${n === 1 ? 'run' : 'runs'}, ${points.toLocaleString('en')} points` : 'No selected run has logged this'
@@ -125,6 +125,7 @@ export class Chart {
     c.save()
     c.beginPath(); c.rect(left, top, width, height); c.clip()
     c.lineJoin = 'round'
+    const [lo, hi] = this.xrange(), xs = this.place('x', left, width), ys = this.place('y', top + height, -height)
     const few = this.lines.filter(o => !o.raw).length < 48
     for (const o of [...this.drawn].sort((a, b) => b.raw - a.raw)) {
       const style = this.styles.get(o.run) || {color: '#888', dash: []}
@@ -135,10 +136,10 @@ export class Chart {
       c.setLineDash(o.raw || !few ? [] : dash.map(v => v * ratio))
       c.beginPath()
       let pen = false, alone = null
-      for (let i = 0; i < o.n; i++) {
+      for (let [i, end] = within(o, lo, hi); i < end; i++) {
         const x = o.x[i], y = o.y[i]
         if (!Number.isFinite(y) || (this.logy && y <= 0) || (this.logx && x <= 0)) { this.dot(alone, ratio); pen = false; alone = null; continue }
-        const px = u.valToPos(x, 'x', true), py = u.valToPos(y, 'y', true)
+        const px = xs(x), py = ys(y)
         if (pen) { c.lineTo(px, py); alone = null }
         else { c.moveTo(px, py); pen = true; alone = [px, py] }
       }
@@ -146,6 +147,14 @@ export class Chart {
       this.dot(alone, ratio)
     }
     c.restore()
+  }
+
+  // From a value to a place on the canvas, as uPlot's valToPos, without asking it for each point.
+  place(name, start, length) {
+    const {min, max, distr} = this.plot.scales[name]
+    if (distr !== 3) return v => start + (v - min) / (max - min) * length
+    const low = Math.log10(min), high = Math.log10(max)
+    return v => start + (Math.log10(v) - low) / (high - low) * length
   }
 
   dot(at, ratio) { if (at) this.plot.ctx.fillRect(at[0] - 1.5 * ratio, at[1] - 1.5 * ratio, 3 * ratio, 3 * ratio) }

@@ -105,20 +105,29 @@ export function moved([a, b], {factor = 1, at = 0.5, by = 0}, log = false) {
   return [back(start), back(start + w * factor)]
 }
 
+// The points of a line between `lo` and `hi` of its rising x, and one more on either side: from, to.
+export function within(o, lo, hi) {
+  let a = 0, b = o.n
+  for (let c = o.n; a < c;) { const mid = (a + c) >> 1; if (o.x[mid] < lo) a = mid + 1; else c = mid }
+  for (let c = a; c < b;) { const mid = (c + b) >> 1; if (o.x[mid] <= hi) c = mid + 1; else b = mid }
+  return [Math.max(a - 1, 0), Math.min(b + 1, o.n)]
+}
+
 // At most `most` points of a line, for pictures that move: the first, last, smallest and largest of each stretch, and one that is no number.
-export function coarse(o, most = 500) {
-  if (o.n <= most) return o
+export function coarse(o, most = 500, lo = -Infinity, hi = Infinity) {
+  const [from, to] = within(o, lo, hi), n = to - from
+  if (n <= most) return o
   const stretches = Math.floor(most / 5), at = []
   for (let k = 0; k < stretches; k++) {
-    const a = Math.floor(k * o.n / stretches), b = Math.floor((k + 1) * o.n / stretches)
-    let lo = -1, hi = -1, odd = -1
+    const a = from + Math.floor(k * n / stretches), b = from + Math.floor((k + 1) * n / stretches)
+    let low = -1, high = -1, odd = -1
     for (let i = a; i < b; i++) {
       const v = o.y[i]
       if (!Number.isFinite(v)) { if (odd < 0) odd = i; continue }
-      if (lo < 0 || v < o.y[lo]) lo = i
-      if (hi < 0 || v > o.y[hi]) hi = i
+      if (low < 0 || v < o.y[low]) low = i
+      if (high < 0 || v > o.y[high]) high = i
     }
-    at.push(...[...new Set([a, lo, hi, odd, b - 1])].filter(i => i >= 0).sort((p, q) => p - q))
+    at.push(...[...new Set([a, low, high, odd, b - 1])].filter(i => i >= 0).sort((p, q) => p - q))
   }
   return {...o, n: at.length, x: Float64Array.from(at, i => o.x[i]), y: Float64Array.from(at, i => o.y[i])}
 }
@@ -139,7 +148,7 @@ export function nearest(x, v) {
 export function range(lines, log, lo = -Infinity, hi = Infinity) {
   let a = Infinity, b = -Infinity
   for (const o of lines) {
-    for (let i = 0; i < o.n; i++) {
+    for (let [i, end] = within(o, lo, hi); i < end; i++) {
       const v = o.y[i]
       if (o.x[i] < lo || o.x[i] > hi || !Number.isFinite(v) || (log && v <= 0)) continue
       if (v < a) a = v

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {coarse, colourings, columns, duration, groups, hash, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack} from '../src/data.js'
+import {coarse, colourings, columns, duration, groups, hash, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack, within} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -105,4 +105,12 @@ test('few points keep every spike and every gap', () => {
     if (k % 3) assert.ok([...o.x].some((v, i) => v === at && o.y[i] === sign * 100))
     else assert.ok([...o.y].some(v => v !== v))
   }
+})
+
+test('the points of a window, and one more on either side', () => {
+  const o = {n: 5, x: [0, 1, 2, 3, 4]}
+  assert.deepEqual(within(o, 1.5, 2.5), [1, 4])
+  assert.deepEqual(within(o, -1, 9), [0, 5])
+  assert.deepEqual(within(o, 9, 10), [4, 5])
+  assert.deepEqual(within({n: 0, x: []}, 0, 1), [0, 0])
 })

@@ -145,6 +145,11 @@ def test_smoothing_and_log_axes_draw(tab):
     assert {o['raw'] for o in head['lines']} == {True, False}
     drawn(tab, lambda: tab.check('[data-ref=logy]'))
     drawn(tab, lambda: tab.check('[data-ref=logx]'))
+    off = tab.evaluate("""() => { const c = [...window.mlkitView.charts.values()][0], {left, top, width, height} = c.plot.bbox
+        const xs = c.place('x', left, width), ys = c.place('y', top + height, -height), [a, b] = c.xrange(), [p, q] = c.yrange()
+        return Math.max(...[.1, .5, .9].map(t => Math.max(Math.abs(xs(a + t*(b - a)) - c.plot.valToPos(a + t*(b - a), 'x', true)),
+            Math.abs(ys(p + t*(q - p)) - c.plot.valToPos(p + t*(q - p), 'y', true))))) }""")
+    assert off < .01
 
 def test_runs_are_coloured_by_a_setting(tab):
     tab.select_option('[data-ref=colour]', 'config.lr')
