@@ -165,6 +165,23 @@ def saved(folder):
     return out
 
 
+def means(kind):
+    "The running means of a batch norm at each training pass, and at the end."
+    torch.manual_seed(0)
+    norm, seen = nn.BatchNorm1d(4), []
+    norm.register_forward_pre_hook(lambda m, x: seen.append(m.running_mean.clone()) if m.training else None)
+    model = nn.Sequential(nn.Linear(8, 4), norm, nn.Linear(4, 2))
+    learn = Learner(model, tensors(32), F.cross_entropy, opt=SGD, lr=.1, device='cpu', parallel=kind)
+    learn.fit(1, run=False, progress=False)
+    return torch.stack([*seen, norm.running_mean])
+
+
+@pytest.mark.parametrize('kind', ['ddp', 'fsdp'])
+def test_buffers_are_those_of_rank_0(kind, store):
+    one, other = launch(means, kind, show=False, timeout=120)
+    assert len(one) > 5 and one.diff(dim=0).abs().sum(1).min() > 0 and torch.equal(one, other)
+
+
 def loaded(folder, kinds=('ddp', 'fsdp')):
     "What checkpoints of two ranks are on this many: loaded into both kinds, and trained on."
     out = {}

@@ -187,11 +187,17 @@ def _short(argv:list[str], most:int=1000)->list[str]:
     return out
 
 # %% ../../nbs/track/15_capture.ipynb #c046
+def _home(*what:str)->str:
+    "A folder of Python. `sysconfig` fills its table while other threads may read it: then it is asked again."
+    from sysconfig import get_path
+    with suppress(AttributeError): return get_path(*what)
+    time.sleep(.1)
+    return get_path(*what)
+
 def _installed(path:str)->bool:
     "Whether a script belongs to a package or to Python, such as `pytest`, and not to you."
-    from sysconfig import get_path
-    mine, real = f'{os.name}_user', os.path.realpath(path)
-    homes = get_path('scripts'), get_path('scripts', mine), get_path('stdlib')
+    real = os.path.realpath(path)
+    homes = _home('scripts'), _home('scripts', f'{os.name}_user'), _home('stdlib')
     inside = any(p.startswith(f'{h}{os.sep}') for h in homes for p in (path, real))
     return inside or bool({'site-packages', 'dist-packages'} & {*real.split(os.sep)})
 

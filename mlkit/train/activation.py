@@ -13,10 +13,8 @@ activations a second time in the backward pass, which saves the memory that they
 from collections.abc import Iterable
 from typing import Any
 
-from ..compute.memory import blocks, checkpoint_blocks, estimate, room_gb
 from ..core.display import show_value
 from .loop import Callback, Loop
-from ..track.run import say
 
 # %% ../../nbs/train/41d_activation.ipynb #c007
 def _held_gb(learn:Any)->float:
@@ -30,6 +28,8 @@ def enough(
     room:float|None=None, # GB of 2**30 bytes; what is free on this machine by default
 )->int|None: # Each n-th block; None when the step fits as it is
     "The fewest blocks to checkpoint so that a step of `learn` fits."
+    from mlkit.compute.memory import blocks, estimate, room_gb
+    from mlkit.track.run import say
     model, batch = getattr(learn.model, 'module', learn.model), learn.batch
     most = room_gb() + _held_gb(learn) if room is None else room
     def peak(n): return estimate(model, batch, learn.opt, learn.loss_func, getattr(learn, 'amp', None), n).peak_gb
@@ -57,12 +57,14 @@ class ActivationCheckpoint(Callback):
         if self.which != 'auto': self._replace(learn, self.which)
 
     def _replace(self, learn:Loop, which:Any)->None:
+        from mlkit.compute.memory import checkpoint_blocks
         model = getattr(learn.model, 'module', learn.model)
         was = {m: vars(m).get('forward') for m in model.modules()}
         checkpoint_blocks(model, which)
         self._was = [(m, f) for m, f in was.items() if vars(m).get('forward') is not f]
 
     def _decide(self, learn:Loop)->None:
+        from mlkit.track.run import say
         if self._done or not learn.training: return
         self._done, n = True, enough(learn, self.room)
         if n is not None: self._replace(learn, n)
