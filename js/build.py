@@ -4,7 +4,7 @@ from pathlib import Path
 
 JS = Path(__file__).resolve().parent
 STATIC = JS.parent/'mlkit'/'static'
-WANTED = ('page.js', 'style.css', 'index.html', 'uplot-license.txt')
+WANTED = ('page.js', 'widget.js', 'style.css', 'index.html', 'uplot-license.txt')
 
 def sources()->list[Path]:
     "What the bundle is made of."
@@ -42,7 +42,7 @@ def build(force:bool=False)->bool: # False when there was nothing to do
         if r.returncode: sys.exit('npm could not fetch uplot and esbuild, of which the dashboards are made. Without a network, set '
             f'npm_config_registry to a mirror, or install a built wheel of mlkit-nb. It said:\n{r.stderr[-1500:]}')
     STATIC.mkdir(exist_ok=True)
-    r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', 'src/page.js', 'src/style.css', '--bundle', '--minify', '--format=esm',
+    r = subprocess.run([exe, 'node_modules/esbuild/bin/esbuild', 'src/page.js', 'src/widget.js', 'src/style.css', '--bundle', '--minify', '--format=esm',
         '--target=es2020,chrome100,firefox100,safari15', '--legal-comments=none', f'--outdir={STATIC}', '--log-level=warning'], cwd=JS)
     if r.returncode: sys.exit('esbuild could not bundle the front end; its message is above')
     shutil.copyfile(JS/'node_modules'/'uplot'/'LICENSE', STATIC/'uplot-license.txt')
@@ -50,4 +50,4 @@ def build(force:bool=False)->bool: # False when there was nothing to do
     return True
 
 if __name__ == '__main__':
-    if build('--force' in sys.argv[1:]): print('built', *(f'{o} {(STATIC/o).stat().st_size/1000:.1f} kB' for o in WANTED[:2]))
+    if build('--force' in sys.argv[1:]): print('built', *(f'{o} {(STATIC/o).stat().st_size/1000:.1f} kB' for o in WANTED[:3]))

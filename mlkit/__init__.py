@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from mlkit.track.store import RunRecord, Runs, Store, runs
     from mlkit.track.tidy import archive, delete, gc, note, rename, restore, tag
+    from mlkit.ui.widget import dashboard
     config: Any
     run: Run | None
     summary: Any
@@ -37,8 +38,8 @@ _HOME = {
     'session': 'AlertLevel alert current define_metric finish init log login save termerror termlog termwarn',
     'store': 'RunRecord Runs Store runs',
     'tidy': 'archive delete gc note rename restore tag'}
-_LAZY = {name: f'mlkit.track.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['__version__', 'alert', 'AlertLevel', 'archive', 'config', 'current', 'define_metric', 'delete', 'diff', 'export_runs',
+_LAZY = {name: f'mlkit.track.{home}' for home, names in _HOME.items() for name in names.split()} | {'dashboard': 'mlkit.ui.widget'}
+__all__ = ['__version__', 'alert', 'AlertLevel', 'archive', 'config', 'current', 'dashboard', 'define_metric', 'delete', 'diff', 'export_runs',
     'finish', 'gc', 'import_runs', 'init', 'log', 'login', 'note', 'parallel', 'plot', 'rename', 'restore', 'Run', 'run', 'RunRecord',
     'Runs', 'runs', 'save', 'Store', 'summary', 'tag', 'termerror', 'termlog', 'termwarn']
 

@@ -7,8 +7,8 @@ export class Chart {
     Object.assign(this, {title, hooks, lines: [], styles: new Map(), names: new Map(), logx: false, logy: false, window: null})
     this.root = document.createElement('section')
     this.root.className = 'panel'
-    const h = document.createElement('h2')
-    h.textContent = title
+    this.heading = document.createElement('h2')
+    this.heading.textContent = title
     this.said = document.createElement('p')
     this.said.className = 'summary'
     this.box = document.createElement('div')
@@ -16,7 +16,7 @@ export class Chart {
     this.tip = document.createElement('div')
     this.tip.className = 'tip'
     this.tip.hidden = true
-    this.root.append(h, this.said, this.box, this.tip)
+    this.root.append(this.heading, this.said, this.box, this.tip)
     root.append(this.root)
     this.make()
     this.resize = new ResizeObserver(() => {
@@ -49,7 +49,7 @@ export class Chart {
     }, [[0, 1], [0, 1]], this.box)
     this.plot.over.tabIndex = 0
     this.plot.over.setAttribute('role', 'img')
-    this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Escape shows all`)
+    this.label()
     this.plot.over.addEventListener('keydown', e => this.key(e))
     this.plot.over.addEventListener('mouseleave', () => { this.tip.hidden = true })
   }
@@ -122,7 +122,11 @@ export class Chart {
 
   dot(at, ratio) { if (at) this.plot.ctx.fillRect(at[0] - 1.5 * ratio, at[1] - 1.5 * ratio, 3 * ratio, 3 * ratio) }
 
-  light(run) { if (this.lit !== run) { this.lit = run; this.plot.redraw(false) } }
+  name(title) { if (title !== this.title) { this.title = this.heading.textContent = title; this.label() } }
+  label() { this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Escape shows all`) }
+
+  // Points a run out; one that isn't drawn here changes nothing.
+  light(run) { if (!this.lines.some(o => o.run === run)) run = null; if (this.lit !== run) { this.lit = run; this.plot.redraw(false) } }
 
   hover() {
     const u = this.plot, {left, top} = u.cursor

@@ -2,6 +2,7 @@
 
 // What `mlkit.ui.series.pack` wrote: a length, a JSON header, float32 positions and values of each line.
 export function unpack(buffer) {
+  if (!(buffer instanceof ArrayBuffer)) return buffer                     // a host had it unpacked already
   const n = new DataView(buffer).getUint32(0, true)
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, n)))
   let at = 4 + n
@@ -21,6 +22,11 @@ export function groups(metrics) {
     found.set(name, [...(found.get(name) || []), m])
   }
   return [...found].map(([name, metrics]) => ({name, metrics}))
+}
+
+// Names of metrics in a row that aren't among `known`.
+export function newMetrics(row, known) {
+  return Object.keys(row).filter(k => k.startsWith('summary.') && typeof row[k] === 'number').map(k => k.slice(8)).filter(k => !known.includes(k))
 }
 
 // Okabe and Ito's colours, told apart by colour-blind readers, without black and yellow; dashes tell further ones apart.

@@ -3,7 +3,7 @@
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {groups, panelTitle, styles, unpack} from './data.js'
+import {groups, newMetrics, panelTitle, styles, unpack} from './data.js'
 import {h} from './dom.js'
 import {RunTable} from './table.js'
 
@@ -106,7 +106,7 @@ export class View {
     for (const o of wanted) {
       if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), {zoom: w => this.zoom(w)}))
       const c = this.charts.get(o.name)
-      c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window
+      c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window; c.name(panelTitle(o.metrics))
     }
   }
 
@@ -171,15 +171,28 @@ export class View {
     this.stop ||= this.source.follow(o => this.news(o), text => { this.$.live.textContent = text })
   }
 
+  // Without a filter all is known from the news themselves: a host that is busy need not be asked.
   news({rows, removed}) {
-    let whole = removed.length > 0
+    const filtered = this.$.where.value.trim() !== ''
+    let whole = removed.length > 0, more = false
     for (const row of rows) {
-      whole ||= !this.rows.has(row.key)
+      const fresh = !this.rows.has(row.key)
       this.rows.set(row.key, row); this.changed.add(row.key)
+      if (fresh && filtered) whole = true
+      else if (fresh) {
+        this.shown.unshift(row.key); more = true
+        if (!this.picked && this.chosen.size < MOST) this.chosen.add(row.key)
+      }
+      const found = newMetrics(row, this.metrics)
+      if (found.length) { this.metrics = [...this.metrics, ...found]; this.main ||= found[0]; more = true }
     }
     clearTimeout(this.due)
     this.due = setTimeout(() => {
       if (whole) { this.load(); return }
+      if (more) {
+        this.$.empty.hidden = true; this.$.work.hidden = false
+        this.axis(); this.panels()
+      }
       const keys = [...this.changed]
       this.changed.clear(); this.paint(); this.draw(keys); this.sparks(keys)
     }, whole ? 100 : 50)

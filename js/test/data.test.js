@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {columns, duration, groups, hash, nearest, number, panelTitle, range, sorted, styles, unpack} from '../src/data.js'
+import {columns, duration, groups, hash, nearest, newMetrics, number, panelTitle, range, sorted, styles, unpack} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -69,4 +69,8 @@ test('columns are the settings that differ, and the results', () => {
 test('numbers and durations are short', () => {
   assert.deepEqual([0, 12, 0.123456, 1e-5, 12345678, null, 'x', NaN].map(number), ['0', '12', '0.1235', '1.00e-5', '1.23e7', '', 'x', 'NaN'])
   assert.deepEqual([0.25, 75, 3700, 90000, null].map(duration), ['0.3 s', '1 min 15 s', '1 h 1 min', '1 d 1 h', ''])
+})
+
+test('metrics that a row has and nobody knew yet', () => {
+  assert.deepEqual(newMetrics({'summary.loss': 1, 'summary.acc': 2, 'summary.note': 'x', 'config.lr': 3}, ['acc']), ['loss'])
 })

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -764,6 +765,11 @@ class Run(_Files):
         "Run `fn` when the run finishes, before its files are closed."
         self._hooks.append(fn)
 
+    def watch(self, *args:Any)->Any: # A widget that shows itself
+        "This run's curves in a notebook's cell, live, see `mlkit.ui.widget`."
+        if args: raise TypeError('run.watch() shows the run and takes nothing; to follow a model, log what you want to see of it')
+        return import_module('mlkit.ui.widget').watch(self)
+
     def finish(self,
         status:str|None=None, # The run's end: `finished` (the default), `failed`, `interrupted` or `superseded`
         exit_code:int=0, # As in W&B: anything but 0 means `failed`
@@ -849,6 +855,7 @@ class NullRun(RunBase):
     def history(self, *args:Any, **kw:Any)->'pd.DataFrame': return History(os.devnull).df()
     def note_error(self, e:BaseException, *args:Any)->str: return 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed'
     def finish(self, status:str|None=None, exit_code:int=0)->None: self.meta['status'] = status or ('failed' if exit_code else 'finished')
+    def watch(self, *args:Any)->None: print('This run is disabled: there is nothing to watch')
     def __enter__(self)->'NullRun': return self
     def __exit__(self, kind, e, tb)->None: self.finish('failed' if e else None)
     def __repr__(self)->str: return f'Run {self.name}: disabled, nothing is kept'

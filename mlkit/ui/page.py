@@ -12,7 +12,6 @@ from another site's page, and sends what runs say as data, never as markup."""
 # %% ../../nbs/ui/63_page.ipynb #c004
 import asyncio, json, re, socket, time
 from collections.abc import AsyncIterator, Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from ..core.display import show_value
 from ..core.extras import need
 from ..track.record import store_folder
 from ..track.store import runs
-from .answers import Answers, Watcher
+from .answers import Answers, Watcher, front_end
 
 if TYPE_CHECKING: from starlette.requests import Request # chkstyle: ignore
 
@@ -68,9 +67,7 @@ def asset(
 )->bytes: # `LookupError` for another name, `FileNotFoundError` when the front end was never built
     "A file of the front end."
     if name not in STATIC: raise LookupError(f'No {name!r} here')
-    path = files('mlkit')/'static'/name
-    if not path.is_file(): raise FileNotFoundError('The front end is not built: run `make ui` in the source folder, or install a wheel')
-    return path.read_bytes()
+    return front_end(name)
 
 # %% ../../nbs/ui/63_page.ipynb #c017
 async def news(
