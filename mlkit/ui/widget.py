@@ -14,17 +14,19 @@ import threading, time, weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from ..core.display import show_value
 from ..core.extras import ipython
 from ..core.files import dump_json, load_json, write_atomic
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
-from .answers import Answers, Watcher, front_end, metric_names
+from .answers import AXES, Answers, Watcher, front_end, metric_names
 from .series import Line, lines, pack, points
 
 # %% ../../nbs/ui/62_widget.ipynb #c007
@@ -266,17 +268,36 @@ def _ways(o:Dashboard)->tuple[Callable[[dict, bytes|None], bool], Callable[[], l
     return send, drawn
 
 # %% ../../nbs/ui/62_widget.ipynb #c026
-def _static(o:Dashboard)->dict[str, str]:
-    "A picture of the main metric and a table, as HTML and text."
+def _picture(found:Sequence[RunRecord], metrics:Sequence[str])->bytes: # PNG
+    "The curves of a few metrics, side by side, each thinned for its width."
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(4.7*len(metrics), 2.9))
+    fig.subplots_adjust(.06, .1, .99, .9, .15)                # a layout that is worked out would take as long as the drawing
+    for ax, metric in zip(fig.subplots(1, len(metrics), squeeze=False)[0], metrics):
+        for r in found:
+            with suppress(KeyError):
+                o, = lines(r, metric, n=300)
+                ax.plot(o.x, o.y, lw=1.2, label=show_value(r.name or r.id, 24).replace('$', r'\$'))
+        ax.set_title(show_value(metric, 40).replace('$', r'\$'), loc='left', fontsize=10)
+        ax.grid(alpha=.25)
+        ax.spines[['top', 'right']].set_visible(False)
+    if len(found) > 1: fig.axes[-1].legend(fontsize=8, frameon=False)
+    fig.savefig(out := BytesIO(), format='png', dpi=110)
+    return out.getvalue()
+
+def _static(o:Dashboard, picture:bool=True)->dict[str, str]:
+    "A table, and a picture of the main metric and another, as HTML and text; both are of this moment."
     import base64
-    found, main, html = o.selection, o.first.get('main'), ''
-    if main and found:
-        from matplotlib import pyplot as plt
-        with plt.ioff(): chart = found.plot(main)
-        png, size = chart._repr_png_()
-        plt.close(chart.fig)
-        html = f'<img alt="" width="{size["width"]}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-    return {'text/html': html + o.answers.found.table(20).html(), 'text/plain': o.answers.found.table(20).text()}
+    now, keys, html = o.answers('runs', {}), o.chosen, ''
+    found = o.answers.runs_of(dict(run=keys or [row['key'] for row in now['rows'][:MOST]]))[:MOST]
+    metrics = [k for k in dict.fromkeys([now['main'], *now['metrics']]) if k and k not in AXES][:2]
+    if picture and metrics and found:
+        png = base64.b64encode(_picture(found, metrics)).decode()
+        html = f'<img alt="{escape(", ".join(metrics), quote=True)}" style="max-width:100%" src="data:image/png;base64,{png}">'
+    table = o.answers.found.table(20)
+    return {'text/html': html + table.html(), 'text/plain': table.text()}
 
 # %% ../../nbs/ui/62_widget.ipynb #c028
 def dashboard(
@@ -303,13 +324,16 @@ def watch(
 
 # %% ../../nbs/ui/62_widget.ipynb #c030
 def _show(o:Dashboard)->None:
-    "Show `o` in the cell that runs, and bring its picture up to date when cells end, until the run has ended."
+    "Show `o` in the cell that runs, and bring its picture up to date when the cell and when the run has ended."
     from IPython.display import display
     shell = ipython()
     handle = display(o, display_id=True)
     o.shown = shell.execution_count
+    seen = []
     def renew(*_:Any)->None:
-        done = all(r.status != 'running' for r in o.answers.found)
-        if done or o.comm is None: shell.events.unregister('post_run_cell', renew)
-        with suppress(Exception): handle.update(o)
+        done, o.shown = all(r.status != 'running' for r in o.answers.found) or o.comm is None, None
+        if done: shell.events.unregister('post_run_cell', renew)
+        if o.comm is not None and (done or not seen):
+            with suppress(Exception): handle.update(o._repr_mimebundle_(), raw=True)
+        seen.append(done)
     shell.events.register('post_run_cell', renew)

@@ -90,6 +90,10 @@ def points(tab, where:str)->int:
     found = re.search(r'([\d,]+) points', tab.locator(f'{where} .panel .summary').first.inner_text())
     return int(found[1].replace(',', '')) if found else 0
 
+def said(tab)->str:
+    "What the cells have printed."
+    return '\n'.join(tab.locator('.jp-OutputArea-output pre').all_inner_texts())
+
 def until(tab, ask, good, seconds:float=30):
     "What `ask` gives once it is `good`."
     end = time.monotonic() + seconds
@@ -112,12 +116,13 @@ def test_jupyterlab(url, folder):
         assert tab.locator('.jp-InputPrompt').nth(1).inner_text() == '[*]:'
         assert painted(tab, one) > 100 and tab.locator(f'{one} .live').inner_text() == 'live'
         tab.screenshot(path=str(folder/'training.png'))
+        tab.evaluate(f"document.querySelector('{one}').dataset.mark = 1")
         (folder/'enough').touch()
-        tab.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes('trained')")
-        total = int(re.search(r'trained (\d+)', tab.locator('.jp-Notebook').inner_text())[1])
+        total = int(until(tab, lambda: re.search(r'trained (\d+)', said(tab)), bool)[1])
         until(tab, lambda: points(tab, one), lambda n: n == total)
-        tab.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes('drawn:')")
+        until(tab, lambda: said(tab), lambda text: 'drawn: [' in text)
 
+        print('MARK', tab.locator(one).count(), tab.locator(one).get_attribute('data-mark'))
         assert painted(tab, whole) > 100
         assert tab.locator(f'{whole} tbody tr td:nth-child(2)').all_inner_texts() == ['run 2', 'run 1', 'run 0']
         tab.locator(f'{whole} [aria-label="Draw run 1"]').uncheck()
@@ -125,8 +130,7 @@ def test_jupyterlab(url, folder):
         tab.locator(f'{whole} [data-ref=logy]').check()
         tab.evaluate("""(async () => { const w = jupyterapp.shell.currentWidget; w.content.activeCellIndex = 2
             await jupyterapp.commands.execute('notebook:run-cell') })()""")
-        tab.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes(\"drawn: ['run 0', 'run 2']\")")
-        assert "'logy': '1'" in tab.locator('.jp-OutputArea').last.inner_text()
+        until(tab, lambda: said(tab), lambda text: "drawn: ['run 0', 'run 2']" in text and "'logy': '1'" in text)
         tab.screenshot(path=str(folder/'lab.png'))
 
         light = tab.locator(whole).evaluate('o => getComputedStyle(o).backgroundColor')
@@ -135,8 +139,7 @@ def test_jupyterlab(url, folder):
         tab.wait_for_timeout(300)
         tab.screenshot(path=str(folder/'dark.png'))
         assert [o for o in tab.problems if not foreign(o)] == []
-        tab.evaluate("jupyterapp.commands.execute('docmanager:save')")
-        tab.wait_for_timeout(500)
+        tab.evaluate("jupyterapp.shell.currentWidget.context.save()")
     kept = json.loads((folder/'lab.ipynb').read_text())['cells'][1]['outputs']
     shown = next(o['data'] for o in kept if 'text/html' in o.get('data', {}))
     assert 'finished' in ''.join(shown['text/plain']) and '<img' in ''.join(shown['text/html'])       # of the end, not of the beginning
