@@ -36,10 +36,10 @@ class _Sent:
     last:int=0; whole:int=0 # Points
     pushes:int=0; most:int=4 # Since it was whole, and how many may come until it is so again
 
-    def goes_on(self, n:int, last:int, room:int)->bool:
-        "Whether the points after `last` are enough, of `n`."
+    def goes_on(self, last:int, n:int, room:int)->bool:
+        "Whether it is enough to send the points after `last`, of `n`."
         self.pushes += 1
-        if 0 < last <= n <= self.whole + room and self.pushes <= self.most and (self.whole or last): return True
+        if 0 < last <= n <= self.whole + room and self.pushes <= self.most: return True
         if self.pushes > self.most: self.most = min(2*self.most, 256)
         self.whole, self.pushes = n, 0
         return False
@@ -78,7 +78,7 @@ class Feed:
         except KeyError: return []
         was = self.sent.setdefault((about['run'], metric), _Sent())
         last, was.last = was.last, len(x)
-        if not was.goes_on(len(x), last, 4*self.n) or self.smooth:
+        if not was.goes_on(last, len(x), 4*self.n) or self.smooth:
             found = lines(r, metric, self.x, None, None, self.n, self.smooth, self.log)
             return [(dict(about, raw=i > 0), o) for i, o in enumerate(found)]
         if last == len(x): return []
@@ -274,13 +274,14 @@ def _picture(found:Sequence[RunRecord], metrics:Sequence[str])->bytes: # PNG
 
     from matplotlib.figure import Figure
     fig = Figure(figsize=(4.7*len(metrics), 2.9))
-    fig.subplots_adjust(.06, .1, .99, .9, .15)                # a layout that is worked out would take as long as the drawing
+    fig.subplots_adjust(.12/len(metrics), .17, .98, .9, .15)  # a layout that is worked out would take as long as the drawing
     for ax, metric in zip(fig.subplots(1, len(metrics), squeeze=False)[0], metrics):
         for r in found:
             with suppress(KeyError):
                 o, = lines(r, metric, n=300)
                 ax.plot(o.x, o.y, lw=1.2, label=show_value(r.name or r.id, 24).replace('$', r'\$'))
         ax.set_title(show_value(metric, 40).replace('$', r'\$'), loc='left', fontsize=10)
+        ax.set_xlabel('step', fontsize=9)
         ax.grid(alpha=.25)
         ax.spines[['top', 'right']].set_visible(False)
     if len(found) > 1: fig.axes[-1].legend(fontsize=8, frameon=False)
