@@ -6,7 +6,7 @@
 __all__ = ['Panel', 'ComputePanel', 'compute_panel', 'Remedy', 'DoctorPanel', 'doctor_panel']
 
 # %% ../../nbs/ui/65_panels.ipynb #c002
-"""`compute_panel` shows devices, leases and queue and keeps them up to date; `doctor_panel` shows what is wrong and runs a remedy when you say so."""
+"`compute_panel` shows devices, leases and queue; `doctor_panel` shows what is wrong, and runs a remedy when you say so."
 
 # %% ../../nbs/ui/65_panels.ipynb #c004
 import subprocess, threading, time
@@ -25,18 +25,17 @@ from ..core.extras import ipython
 # %% ../../nbs/ui/65_panels.ipynb #c007
 class Panel(w.VBox):
     "Widgets around an object that shows itself."
+    shown:Any = None # The object
     def __init__(self,
         children:Sequence[w.Widget]=(), # From top to bottom
     ):
         super().__init__(children)
-        self.shown:Any = None # The object
 
     def _repr_mimebundle_(self, **kw:Any)->Any:
         "The widgets where there is a kernel; always the object's own HTML and text."
         still = {'text/html': self.shown._repr_html_(), 'text/plain': repr(self.shown)}
         if getattr(ipython(), 'kernel', None) is None: return still
-        got = super()._repr_mimebundle_(**kw)
-        return (got[0] if isinstance(got, tuple) else got or {}) | still
+        return {**(super()._repr_mimebundle_(**kw) or {}), **still}
 
 def _button(text:str, do:Callable[[], Any], tip:str='', style:str='')->w.Button:
     "A button that says what it does, and that keeps what it was asked once at a time."
@@ -99,7 +98,7 @@ class ComputePanel(Panel):
         self.ended.set()
         super().close()
 
-# %% ../../nbs/ui/65_panels.ipynb #c013
+# %% ../../nbs/ui/65_panels.ipynb #c014
 def compute_panel(
     provider:Provider|None=None, # Where devices come from; this machine's by default
     folder:str|Path|None=None, # Of the leases; the one that all users of this host share by default
@@ -108,7 +107,7 @@ def compute_panel(
     "The GPUs of this host in a cell: memory and load, who holds them, who computes without a lease, who waits, who had how much."
     return ComputePanel(lambda: gpus(provider, folder), lambda: ledger(folder=folder), every)
 
-# %% ../../nbs/ui/65_panels.ipynb #c021
+# %% ../../nbs/ui/65_panels.ipynb #c022
 def _run(command:str, limit:float=600)->str:
     "What `command` printed, and how it ended."
     try: r = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL)
@@ -138,7 +137,7 @@ class Remedy(w.VBox):
         self.out.value = f'<pre>{escape(_run(self.result.command)[-3000:])}</pre>'
         self.done()
 
-# %% ../../nbs/ui/65_panels.ipynb #c025
+# %% ../../nbs/ui/65_panels.ipynb #c026
 class DoctorPanel(Panel):
     "What the doctor found, with buttons; made by `doctor_panel`."
     def __init__(self,
@@ -153,7 +152,7 @@ class DoctorPanel(Panel):
     def update(self)->None:
         "Ask, and show."
         self.said.value = 'Examining …'
-        self.shown = r = self.ask(self.level.value)
+        self.shown = r = self.ask(str(self.level.value))
         wrong = [o for o in r if o.status not in ('ok', 'na')]
         self.said.value = escape(f"{len(wrong) or 'Nothing'} to do of {len(r)} checks on {r.host}, at {time.strftime('%H:%M:%S')}")
         self.bad.children = [Remedy(o, r.live, self.update) for o in wrong]
