@@ -26,7 +26,10 @@ while not pathlib.Path('enough').exists():
     time.sleep(.01)
 run.finish()
 print('trained', i)"""
-ASK = "print('drawn:', sorted(r.name for r in view.selection), view.state)"
+ASK = "print('drawn:', sorted(r.name for r in view.selection), view.state, 'rests:', view.pusher.ended.is_set())"
+CHOOSE = "view.selection = mlkit.runs('digits', 'store').where('lr > 0.5')"
+PANEL = """from mlkit.ui import compute_panel
+compute_panel()"""
 
 def notebook(path, *cells:str)->None:
     from nbformat import v4, write
@@ -64,10 +67,12 @@ def folder(tmp_path_factory):
     "Three runs and the notebooks that show them."
     folder = tmp_path_factory.mktemp('lab')
     for i in range(3):
-        with mlkit.init(project='digits', name=f'run {i}', config=dict(lr=10.**-i), store=folder/'store', system=False, hardware=False) as run:
-            for k in range(3000): run.log(**{'train/loss': 9. if (i, k) == (0, 1234) else 1/(k + 1), 'acc': k/3000})
-    notebook(folder/'lab.ipynb', SHOW, TRAIN, ASK)
-    notebook(folder/'voila.ipynb', SHOW)
+        about = dict(project='digits', name=f'run {i}', config=dict(lr=10.**-i))
+        with mlkit.init(**about, store=folder/'store', system=False, hardware=False) as run:
+            for k in range(3000):
+                run.log(**{'train/loss': 9. if (i, k) == (0, 1234) else 1/(k + 1), 'acc': k/3000})
+    notebook(folder/'lab.ipynb', SHOW, TRAIN, ASK, CHOOSE)
+    notebook(folder/'voila.ipynb', SHOW, PANEL)
     return folder
 
 @pytest.fixture(scope='module')
@@ -90,6 +95,11 @@ def points(tab, where:str)->int:
     found = re.search(r'([\d,]+) points', tab.locator(f'{where} .panel .summary').first.inner_text())
     return int(found[1].replace(',', '')) if found else 0
 
+def run_cell(tab, i:int)->None:
+    "Run one cell and wait for it."
+    tab.evaluate("""async i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i
+        await jupyterapp.commands.execute('notebook:run-cell') }""", i)
+
 def said(tab)->str:
     "What the cells have printed."
     return '\n'.join(tab.locator('.jp-OutputArea-output pre').all_inner_texts())
@@ -107,7 +117,8 @@ def test_jupyterlab(url, folder):
         tab.goto(f'{url}/lab/tree/lab.ipynb?reset')
         tab.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
         tab.evaluate("""(async () => { const w = jupyterapp.shell.currentWidget; await w.context.ready; await w.sessionContext.ready
-            await w.sessionContext.session.kernel.info; jupyterapp.commands.execute('notebook:run-all-cells') })()""")
+            await w.sessionContext.session.kernel.info; w.content.select(w.content.widgets[0]); w.content.widgets.forEach((o, i) =>
+            i < 3 && w.content.select(o)); jupyterapp.commands.execute('notebook:run-cell') })()""")
         whole, one = '.mlkit:not(.compact)', '.mlkit.compact'
         tab.wait_for_selector(f'{one}[data-drawn] .panel', timeout=60_000)
 
@@ -116,21 +127,21 @@ def test_jupyterlab(url, folder):
         assert tab.locator('.jp-InputPrompt').nth(1).inner_text() == '[*]:'
         assert painted(tab, one) > 100 and tab.locator(f'{one} .live').inner_text() == 'live'
         tab.screenshot(path=str(folder/'training.png'))
-        tab.evaluate(f"document.querySelector('{one}').dataset.mark = 1")
         (folder/'enough').touch()
         total = int(until(tab, lambda: re.search(r'trained (\d+)', said(tab)), bool)[1])
         until(tab, lambda: points(tab, one), lambda n: n == total)
         until(tab, lambda: said(tab), lambda text: 'drawn: [' in text)
 
-        print('MARK', tab.locator(one).count(), tab.locator(one).get_attribute('data-mark'))
         assert painted(tab, whole) > 100
         assert tab.locator(f'{whole} tbody tr td:nth-child(2)').all_inner_texts() == ['run 2', 'run 1', 'run 0']
         tab.locator(f'{whole} [aria-label="Draw run 1"]').uncheck()
         tab.wait_for_function(f"document.querySelector('{whole} .count, {whole} [data-ref=count]').innerText.includes('2 drawn')")
         tab.locator(f'{whole} [data-ref=logy]').check()
-        tab.evaluate("""(async () => { const w = jupyterapp.shell.currentWidget; w.content.activeCellIndex = 2
-            await jupyterapp.commands.execute('notebook:run-cell') })()""")
-        until(tab, lambda: said(tab), lambda text: "drawn: ['run 0', 'run 2']" in text and "'logy': '1'" in text)
+        run_cell(tab, 2)
+        until(tab, lambda: said(tab), lambda text: "drawn: ['run 0', 'run 2']" in text and "'logy': '1'" in text and 'rests: False' in text)
+        run_cell(tab, 3)                                             # and the other way: what Python selects is drawn
+        until(tab, lambda: tab.locator(f'{whole} [data-ref=count]').inner_text(), lambda text: '1 drawn' in text)
+        assert tab.locator(f'{whole} [aria-label="Draw run 0"]').is_checked()
         tab.screenshot(path=str(folder/'lab.png'))
 
         light = tab.locator(whole).evaluate('o => getComputedStyle(o).backgroundColor')
@@ -138,6 +149,10 @@ def test_jupyterlab(url, folder):
         tab.wait_for_function(f"light => getComputedStyle(document.querySelector('{whole}')).backgroundColor !== light", arg=light)
         tab.wait_for_timeout(300)
         tab.screenshot(path=str(folder/'dark.png'))
+
+        tab.evaluate("Object.defineProperty(document, 'hidden', {value: true}); document.dispatchEvent(new Event('visibilitychange'))")
+        run_cell(tab, 2)
+        until(tab, lambda: said(tab), lambda text: 'rests: True' in text)                             # a hidden page costs nothing
         assert [o for o in tab.problems if not foreign(o)] == []
         tab.evaluate("jupyterapp.shell.currentWidget.context.save()")
     kept = json.loads((folder/'lab.ipynb').read_text())['cells'][1]['outputs']
@@ -153,5 +168,7 @@ def test_voila(url, folder):
         tab.locator('.mlkit [data-ref=where]').fill('lr < 0.05')
         tab.locator('.mlkit [data-ref=where]').press('Enter')
         tab.wait_for_function("document.querySelectorAll('.mlkit tbody tr').length === 1")             # the kernel has answered
+        tab.get_by_role('button', name='Look again').click()
+        until(tab, lambda: tab.locator('.widget-html-content').all_inner_texts(), lambda texts: any('GPU' in o for o in texts))
         tab.screenshot(path=str(folder/'voila.png'))
         assert [o for o in tab.problems if not foreign(o)] == []
