@@ -17,8 +17,9 @@ WIDGET = 'application/vnd.jupyter.widget-view+json'
 def drop_widgets(path:Path)->None:
     "Leave a widget's picture and table in the notebook `path`; the widget itself is gone with its kernel."
     text = path.read_text(encoding='utf-8')
-    if WIDGET not in text: return
+    if 'application/vnd.jupyter.widget' not in text: return
     nb = json.loads(text)
+    nb['metadata'].pop('widgets', None)
     for data in (o.get('data', {}) for c in nb['cells'] for o in c.get('outputs', [])):
         if 'text/html' in data: data.pop(WIDGET, None)
     path.write_text(json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')

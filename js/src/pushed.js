@@ -9,18 +9,35 @@ export class Pushed {
   add(buffer) {
     const head = unpack(buffer), about = AXES.map(k => String(head[k] || '')).join(' ')
     if (about !== this.about) { this.lines.clear(); this.runs.clear(); this.about = about }
-    for (const o of head.runs || []) this.runs.add(o)
+    const missed = new Set()
     for (const o of head.lines) {
-      const key = `${o.run}\n${o.metric}\n${o.raw}`, old = o.tail && this.lines.get(key)
-      this.lines.set(key, old ? {...o, x: join(old.x, o.x), y: join(old.y, o.y), n: old.n + o.n} : o)
+      const key = `${o.run}\n${o.metric}\n${o.raw}`, old = this.lines.get(key)
+      if (!o.tail) this.lines.set(key, o)
+      else if (old?.total === o.from) this.lines.set(key, {...o, x: join(old.x, o.x), y: join(old.y, o.y), n: old.n + o.n})
+      else missed.add(o.run)
     }
+    for (const o of head.runs || []) if (!missed.has(o)) this.runs.add(o)
+    for (const o of missed) this.forget(o)
   }
 
-  // The answer to a question about whole lines, if all of its runs were sent; null otherwise.
-  find(pairs) {
+  // A line with a hole, or an old one, would lie: the kernel must be asked, or send it whole.
+  forget(run) {
+    this.runs.delete(run)
+    for (const k of this.lines.keys()) if (k.startsWith(`${run}\n`)) this.lines.delete(k)
+  }
+
+  // News of runs came with a block, or without; what the block doesn't hold is old.
+  news(rows, buffer) {
+    const head = buffer && unpack(buffer), brought = new Set(head?.runs)
+    for (const row of rows) if (!brought.has(row.key)) this.forget(row.key)
+    if (head) this.add(head)
+  }
+
+  // The answer to a question about whole lines, if all of its runs were sent; null otherwise. `anyway`: in a window it is a coarse one.
+  find(pairs, anyway = false) {
     const all = k => pairs.filter(p => p[0] === k).map(p => String(p[1])), runs = all('run'), metrics = all('metric')
     const about = AXES.map(k => { const v = all(k)[0] || (k === 'x' ? 'step' : ''); return v === '0' ? '' : v }).join(' ')
-    if (about !== this.about || all('lo').length || !runs.every(o => this.runs.has(o))) return null
+    if (about !== this.about || (all('lo').length && !anyway) || !runs.every(o => this.runs.has(o))) return null
     const lines = []
     for (const run of runs) for (const metric of metrics) for (const raw of [false, true]) {
       const o = this.lines.get(`${run}\n${metric}\n${raw}`)

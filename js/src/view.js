@@ -12,8 +12,8 @@ import {RunTable} from './table.js'
 const MOST = 10
 
 export class View {
-  constructor(root, source, {state = {}, remember = () => {}, titled = () => {}} = {}) {
-    Object.assign(this, {root, source, rememberWith: remember, titled, rows: new Map(), shown: [], metrics: [], main: null, chosen: new Set(),
+  constructor(root, source, {state = {}, remember = () => {}, titled = () => {}, chose = () => {}} = {}) {
+    Object.assign(this, {root, source, rememberWith: remember, titled, chose, rows: new Map(), shown: [], metrics: [], main: null, chosen: new Set(),
       picked: false, charts: new Map(), window: null, style: new Map(), turn: 0, changed: new Set()})
     root.classList.add('mlkit')
     this.build()
@@ -97,6 +97,9 @@ export class View {
     this.wantedX = o.x; this.wantedColour = o.colour
   }
 
+  // Look as `state` says, as if opened anew.
+  restore(state) { this.$.where.value = ''; this.$.smooth.value = '0'; this.picked = false; this.recall(state); return this.load() }
+
   // -- what is chosen
   name(key) { const row = this.rows.get(key); return row.name || row.id }
   choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
@@ -116,6 +119,7 @@ export class View {
     this.$.compare.disabled = this.chosen.size !== 2
     this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style})
     this.$.count.textContent = this.table.said
+    this.chose([...this.chosen])
   }
 
   // What colours may mean: each run its own, or a setting's or field's value.

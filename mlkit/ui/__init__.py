@@ -5,12 +5,13 @@ from types import ModuleType as _ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mlkit.ui.panels import compute_panel, doctor_panel
     from mlkit.ui.report import Report, report
     from mlkit.ui.widget import Dashboard, dashboard, watch
 
-_HOME = {'report': 'Report report', 'widget': 'Dashboard dashboard watch'}
+_HOME = {'panels': 'compute_panel doctor_panel', 'report': 'Report report', 'widget': 'Dashboard dashboard watch'}
 _LAZY = {name: f'mlkit.ui.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['Dashboard', 'dashboard', 'report', 'Report', 'watch']
+__all__ = ['compute_panel', 'Dashboard', 'dashboard', 'doctor_panel', 'report', 'Report', 'watch']
 
 class _Package(_ModuleType):
     "A package in which a function keeps its name although a module is called the same."
