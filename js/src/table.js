@@ -2,30 +2,41 @@
 import {columns, duration, number, sorted} from './data.js'
 import {h} from './dom.js'
 
-const LISTED = 500
+const PAGE = 100          // rows; more come when the end of these is in sight
 
 export class RunTable {
   constructor(root, hooks) {
     Object.assign(this, {root, hooks, rows: [], main: null, chosen: new Set(), style: new Map(), sparks: new Map(), key: 'started', down: true})
     this.head = h('thead'); this.body = h('tbody')
+    this.rest = []; this.most = PAGE
     root.append(h('table', {}, this.head, this.body))
+    root.addEventListener('scroll', () => { if (root.scrollTop + 2 * root.clientHeight > root.scrollHeight) this.more() })
   }
 
   set(rows, more) { Object.assign(this, {rows}, more); this.draw() }
 
   get said() {
     const n = this.rows.length
-    return `${n.toLocaleString('en')} ${n === 1 ? 'run' : 'runs'}, ${this.chosen.size} drawn` + (n > LISTED ? `; the first ${LISTED} are listed` : '')
+    return `${n.toLocaleString('en')} ${n === 1 ? 'run' : 'runs'}, ${this.chosen.size} drawn`
   }
 
   draw() {
     const rows = sorted(this.rows, this.key, this.down), cols = ['duration', ...columns(rows)]
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
     this.head.replaceChildren(h('tr', {}, ...['', 'name', 'status', 'spark', ...cols].map(k => this.heading(k))))
-    this.body.replaceChildren(...rows.slice(0, LISTED).map(row => this.row(row, cols)))
+    this.body.replaceChildren(...rows.slice(0, this.most).map(row => this.row(row, cols)))
+    this.rest = rows.slice(this.most).map(row => () => this.row(row, cols))
     if (focus.key) [...this.head.querySelectorAll('button')].find(o => o.dataset.key === focus.key)?.focus()
     if (focus.pick) [...this.body.querySelectorAll('input')].find(o => o.dataset.pick === focus.pick)?.focus()
     if (focus.open) [...this.body.querySelectorAll('.open')].find(o => o.dataset.open === focus.open)?.focus()
+    this.drawSparks()
+  }
+
+  // The next rows.
+  more() {
+    if (!this.rest.length) return
+    this.most += PAGE
+    this.body.append(...this.rest.splice(0, PAGE).map(make => make()))
     this.drawSparks()
   }
 
@@ -37,7 +48,7 @@ export class RunTable {
       const on = this.key === k, b = h('button', {type: 'button', title: k}, k.replace(/^(config|summary)\./, '') + (on ? (this.down ? ' ↓' : ' ↑') : ''))
       b.dataset.key = k
       th.setAttribute('aria-sort', on ? (this.down ? 'descending' : 'ascending') : 'none')
-      b.addEventListener('click', () => { this.down = on ? !this.down : false; this.key = k; this.draw(); this.hooks.sorted() })
+      b.addEventListener('click', () => { this.down = on ? !this.down : false; this.key = k; this.most = PAGE; this.root.scrollTop = 0; this.draw(); this.hooks.sorted() })
       th.append(b)
     }
     return th

@@ -52,7 +52,7 @@ export class View {
     })
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
-    $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.load().then(() => this.remember()) })
+    $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load() })
     $.all.addEventListener('click', () => this.chooseOnly(this.shown))
     $.none.addEventListener('click', () => this.chooseOnly([]))
     $.compare.addEventListener('click', () => this.guard(compare(this.root, this.source, [...this.chosen])))
@@ -105,7 +105,7 @@ export class View {
   choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
   chooseOnly(keys) { this.picked = true; this.chosen = new Set(keys); this.paint(); this.draw(); this.remember() }
   light(run) { for (const c of this.charts.values()) c.light(run) }
-  zoom(to) { this.show(to, false); this.draw(); this.remember() }
+  zoom(to) { this.moving = null; this.show(to, true); this.draw(); this.remember() }       // few points at once, all when they have come
   move(to) {
     if (!this.moving) requestAnimationFrame(() => { const at = this.moving; this.moving = null; if (at && !this.gone) this.show(at, true) })
     this.moving = to
@@ -163,7 +163,7 @@ export class View {
       await Promise.all([...this.charts.values()].map(async c => {
         c.axes(logx, $.logy.checked)
         if (!runs.length) { c.set([], this.style, names); return }
-        const n = Math.max(50, Math.min(runs.length > 50 ? 480 : 2000, c.box.clientWidth))
+        const n = Math.max(50, Math.min(runs.length > 50 ? 320 : 2000, c.box.clientWidth))
         const q = [['x', $.x.value], ['n', n], ['smooth', $.smooth.value], ...(logx ? [['log', 1]] : []),
           ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m])]
         const ask = only && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
@@ -198,7 +198,8 @@ export class View {
       this.axis()
       $.empty.textContent = o.empty; $.empty.hidden = o.rows.length > 0; $.work.hidden = !o.rows.length
       this.panels(); this.paint()
-      await Promise.all([this.draw(), this.sparks(this.shown)])
+      await this.draw()
+      await this.sparks(this.shown)
     } catch (e) { this.say(e.message) }
     this.follow()
   }

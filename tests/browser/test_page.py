@@ -202,6 +202,19 @@ def test_a_run_shows_its_pictures_and_its_console(tmp_path):
         assert tab.locator('.pictures img').evaluate('o => o.decode().then(() => o.naturalWidth)') > 10
         assert tab.problems == []
 
+def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
+    for i in range(230):
+        with mlkit.init(project='many', name=f'run {i}', config=dict(n=i), store=tmp_path, system=False, hardware=False, console=False): pass
+    with served(tmp_path) as (_, url), page() as tab:
+        tab.goto(url)
+        tab.wait_for_selector('tbody tr')
+        assert tab.locator('tbody tr').count() == 100 and '230 runs' in tab.locator('[data-ref=count]').inner_text()
+        for n in (200, 230):
+            tab.locator('tbody tr').last.scroll_into_view_if_needed()
+            tab.wait_for_selector(f'tbody tr:nth-child({n})')
+        tab.click('th button[data-key="config.n"]')
+        assert names(tab)[:2] == ['run 0', 'run 1'] and tab.locator('tbody tr').count() == 100
+
 def test_a_live_run_arrives_by_itself(tmp_path):
     with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
         run.log(loss=1.)
