@@ -204,7 +204,7 @@ def test_a_run_shows_its_pictures_and_its_console(tmp_path):
 
 def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
     for i in range(230):
-        with mlkit.init(project='many', name=f'run {i}', config=dict(n=i), store=tmp_path, system=False, hardware=False, console=False): pass
+        mlkit.init(project='many', name=f'run {i}', config=dict(n=i), store=tmp_path, system=False, hardware=False, console=False).finish()
     with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)
         tab.wait_for_selector('tbody tr')
