@@ -12,8 +12,9 @@ results, and `diff` lists what differs between two runs, down to the code that w
 
 # %% ../../nbs/track/13_compare.ipynb #c004
 import difflib, re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from textwrap import indent
@@ -86,42 +87,59 @@ def _at_steps(m:Any, steps:'np.ndarray')->'np.ndarray':
     return np.where(i < 0, np.nan, np.asarray(m.value, float)[order][np.maximum(i, 0)])
 
 # %% ../../nbs/track/13_compare.ipynb #c019
-def _cells(xs:list, n:int)->tuple[Any, Callable]:
-    "Centres of at most `n` cells over the positions `xs`, and a function that numbers positions by cell."
+def _cells(xs:list, n:int, log:bool=False)->tuple[Any, Any]:
+    "Centres of at most `n` cells over the positions `xs`, and the edges between them; a cell holds its left edge."
     import numpy as np
-    each = np.unique(np.concatenate(xs))
-    if len(each) <= n: return each, lambda x: np.searchsorted(each, x)
-    edges = np.linspace(each[0], each[-1], n + 1)
-    return (edges[1:] + edges[:-1])/2, lambda x: np.clip(np.searchsorted(edges, x, side='right') - 1, 0, n - 1)
+    if max(map(len, xs)) <= n or all((np.diff(x) > 0).sum() < n for x in xs):
+        each = np.unique(np.concatenate(xs))
+        if len(each) <= n: return each, each[1:]
+    xs = [x[x.searchsorted(0, 'right'):] if log else x for x in xs]
+    ends = [x[i] for x in xs if len(x) for i in (0, -1)] or [1., 1.]
+    edges = (np.geomspace if log else np.linspace)(min(ends), max(ends), n + 1)
+    return (edges[1:] + edges[:-1])/2, edges[1:-1]
 
 # %% ../../nbs/track/13_compare.ipynb #c022
 Curve = tuple['np.ndarray', 'np.ndarray'] # Positions in order, and the values there
 
+def _by_cell(x:'np.ndarray', y:'np.ndarray', edges:'np.ndarray')->tuple[Any, ...]:
+    "Which cells have a value, and the mean, smallest and largest of each of these."
+    import numpy as np
+    good = np.isfinite(y)
+    if not good.all(): x, y = x[good], y[good]
+    cuts = np.concatenate([[0], x.searchsorted(edges), [len(x)]])
+    count = np.diff(cuts)
+    there = count > 0
+    if not len(x): return there, y, y, y
+    starts = cuts[:-1][there]
+    return there, np.add.reduceat(y, starts)/count[there], np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+
+# %% ../../nbs/track/13_compare.ipynb #c025
 def band(
     curves:Sequence[Curve], # One for each run
     n:int=400, # Cells, about the chart's width in pixels
-)->tuple['np.ndarray', 'np.ndarray', 'np.ndarray', 'np.ndarray']: # Positions, mean, smallest and largest value
-    "Bring `curves` together: the mean of the runs' means in each cell, and the range of all their values."
+    spread:str='range', # 'range' of all values, or 'std' of the runs
+    log:bool=False, # Cells are even in the logarithm
+)->tuple['np.ndarray', 'np.ndarray', 'np.ndarray', 'np.ndarray']: # Positions, mean, lower and upper edge
+    "Bring `curves` together: the mean of the runs' means in each cell, and how far they spread."
     import numpy as np
-    centres, number = _cells([x for x, _ in curves], n)
-    k, means = len(centres), []
-    low, high = np.full(k, np.inf), np.full(k, -np.inf)
+    centres, edges = _cells([x for x, _ in curves], n, log)
+    k, means = len(centres), [np.full(len(centres), np.nan)]
+    low, high = np.full(k, np.nan), np.full(k, np.nan)
     for x, y in curves:
-        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
-        if not len(x): continue
-        i = number(x)
-        np.minimum.at(low, i, y)
-        np.maximum.at(high, i, y)
-        count = np.bincount(i, minlength=k)
-        there = count > 0
-        mean = np.bincount(i, y, minlength=k)[there]/count[there]
-        means.append(np.interp(centres, centres[there], mean, left=np.nan, right=np.nan))
-    a = np.array(means or [np.full(k, np.nan)])
+        there, mean, least, most = _by_cell(x, y, edges)
+        if not there.any(): continue
+        mean, least, most = (np.interp(centres, centres[there], o, left=np.nan, right=np.nan) for o in (mean, least, most))
+        low, high = np.fmin(low, least), np.fmax(high, most)
+        means.append(mean)
+    a = np.array(means)
     have = (~np.isnan(a)).sum(0)
     mean = np.where(have > 0, np.nansum(a, 0)/np.maximum(have, 1), np.nan)
-    return centres, mean, np.where(np.isinf(low), np.nan, low), np.where(np.isinf(high), np.nan, high)
+    if spread == 'range': return centres, mean, low, high
+    if spread != 'std': raise ValueError(f"spread={spread!r}; choose from: 'range', 'std'")
+    std = np.sqrt(np.nansum((a - mean)**2, 0)/np.maximum(have - 1, 1))
+    return centres, mean, mean - std, mean + std
 
-# %% ../../nbs/track/13_compare.ipynb #c025
+# %% ../../nbs/track/13_compare.ipynb #c028
 PALETTE = '#2b7de0 #e8743b #2e9e5b #b5479b #7a5cc9 #0fa3b1 #c79100 #d64545 #5f6b7a #8bb31d'.split()
 _INK, _FAINT = '#30353d', '#c9ced6'
 
@@ -153,12 +171,12 @@ class Chart:
         what = f"Chart of {self.ax.get_title(loc='left')}, {lines} line{'s'*(lines != 1)}"
         return f"{what}; chart.save('chart.png') writes it"
 
-# %% ../../nbs/track/13_compare.ipynb #c027
+# %% ../../nbs/track/13_compare.ipynb #c030
 def _plain(text:str)->str:
     "A text as matplotlib shows it as it is: `$` would begin a formula, and a leading `_` would hide a label."
     return ' '*text.startswith('_') + show_value(text, 80).replace('$', r'\$')
 
-# %% ../../nbs/track/13_compare.ipynb #c029
+# %% ../../nbs/track/13_compare.ipynb #c032
 def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     "An empty chart in our style, or `ax` brought into it."
     from matplotlib.figure import Figure
@@ -173,14 +191,14 @@ def _canvas(title:str, ax:Any=None, size:tuple[float, float]=(9.4, 4))->Chart:
     ax.set_axisbelow(True)
     return Chart(fig, ax)
 
-# %% ../../nbs/track/13_compare.ipynb #c030
+# %% ../../nbs/track/13_compare.ipynb #c033
 def _colours(n:int)->list[Any]:
     "`n` colours: distinct ones for a few lines, a gradient for many."
     if n <= len(PALETTE): return PALETTE[:n]
     from matplotlib import colormaps
     return [colormaps['viridis'](.95*i/(n - 1)) for i in range(n)]
 
-# %% ../../nbs/track/13_compare.ipynb #c033
+# %% ../../nbs/track/13_compare.ipynb #c036
 def changing(
     rows:Sequence[dict], # Rows of `flat`
     prefix:str='config.', # Only names that begin so
@@ -200,7 +218,7 @@ def labels(
     def one(row): return ' '.join(setting(row, k) for k in names if row.get(k) is not None)
     return [f'{show_value(row["name"], 24)}  {one(row)}'.rstrip() for row in rows]
 
-# %% ../../nbs/track/13_compare.ipynb #c036
+# %% ../../nbs/track/13_compare.ipynb #c039
 def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)->None:
     "Draw one curve."
     import numpy as np
@@ -213,7 +231,7 @@ def _line(ax:Any, x:Any, y:Any, colour:Any, label:str, smooth:float, thin:bool)-
     _, first = np.unique(np.floor(100*(bad - x[0])/max(x[-1] - x[0], 1e-9)), return_index=True)
     ax.plot(bad[first], 0*first + .02, 'x', color=colour, markersize=5, transform=ax.get_xaxis_transform())
 
-# %% ../../nbs/track/13_compare.ipynb #c037
+# %% ../../nbs/track/13_compare.ipynb #c040
 def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
     "Draw the mean of `curves` and the range around it."
     x, mean, low, high = band(curves)
@@ -221,7 +239,7 @@ def _band(ax:Any, curves:list, colour:Any, label:str, smooth:float)->None:
     ax.fill_between(x, low, high, color=colour, alpha=.15, linewidth=0)
     ax.plot(x, mean, color=colour, linewidth=1.9, label=_plain(label))
 
-# %% ../../nbs/track/13_compare.ipynb #c040
+# %% ../../nbs/track/13_compare.ipynb #c043
 def _axis(ax:Any, x:str)->None:
     "Label the x axis: times in the unit that fits, large steps as 20k."
     from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
@@ -242,13 +260,16 @@ def _legend(ax:Any, most:int=20)->None:
     at = dict(loc='upper left', bbox_to_anchor=(1.01, 1.02), handlelength=1.4)
     if lines: ax.legend(lines, names, **at, frameon=False, fontsize=8.5, labelcolor=_INK)
 
-# %% ../../nbs/track/13_compare.ipynb #c042
+# %% ../../nbs/track/13_compare.ipynb #c045
 class ReadOnce(RunRecord):
-    "A run as it is now: its history is read once."
-    def __init__(self, r:RunRecord):
-        super().__init__(r._path)
-        self.kept = self._history()
-        self.parts = sorted(self.kept._parts(None), key=lambda p: p.time[0])
+    "A run as it is when it is first asked for something: its history is read once."
+    def __init__(self, r:RunRecord): super().__init__(r._path)
+
+    @cached_property
+    def kept(self)->Any: return self._history()
+
+    @cached_property
+    def parts(self)->list: return sorted(self.kept._parts(None), key=lambda p: p.time[0])
 
     @property
     def metrics(self)->list[str]: return list(dict.fromkeys(k for p in self.parts for k in p.cols if not k.startswith('sys/')))
@@ -257,7 +278,7 @@ class ReadOnce(RunRecord):
         if not any(key in p.cols for p in self.parts): raise self.kept._missing(key)
         return self.kept._metric(self.parts, key)
 
-# %% ../../nbs/track/13_compare.ipynb #c045
+# %% ../../nbs/track/13_compare.ipynb #c048
 MOST = 200 # Runs in one chart; more can't be told apart
 
 def plot(
@@ -288,7 +309,7 @@ def plot(
     _legend(chart.ax)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c047
+# %% ../../nbs/track/13_compare.ipynb #c050
 def _over(x:str, runs:list[ReadOnce], names:list[str])->tuple[str, list[ReadOnce]]:
     "The full name of the metric `x`, and the runs that have it."
     full = resolve(x, names)
@@ -309,7 +330,7 @@ def _groups(ax:Any, runs:Sequence[RunRecord], metric:str, x:str, smooth:float, g
         label = f'{group}={value}  ({len(rs)} run{"s"*(len(rs) != 1)})'
         _band(ax, [curve(r, metric, x) for r in rs], colour, label, smooth)
 
-# %% ../../nbs/track/13_compare.ipynb #c055
+# %% ../../nbs/track/13_compare.ipynb #c058
 def _words(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks with their texts
     "Where words stand on a vertical axis."
     words = sorted({show_value(v) for v in values})
@@ -331,7 +352,7 @@ def _scale(values:list)->tuple[list, list]: # Positions from 0 to 1, None for Na
     ticks = [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
     return [place(v) if np.isfinite(v) else None for v in values], ticks
 
-# %% ../../nbs/track/13_compare.ipynb #c058
+# %% ../../nbs/track/13_compare.ipynb #c061
 def parallel(
     runs:Sequence[RunRecord], # What to draw; of more than `MOST` the first
     *names:str, # Settings and metrics, short where it is clear; the last gives the colour
@@ -350,7 +371,7 @@ def parallel(
     _parallel(chart.ax, lines, [ticks for _, ticks in axes], names)
     return chart
 
-# %% ../../nbs/track/13_compare.ipynb #c059
+# %% ../../nbs/track/13_compare.ipynb #c062
 def _eased(y:Sequence[float])->tuple[Any, Any]:
     "A curve through the points `y` that is level at every one of them, so that the eye can follow it."
     import numpy as np
@@ -376,7 +397,7 @@ def _parallel(ax:Any, lines:list[list], ticks:list, names:Sequence[str])->None:
     ax.spines['bottom'].set_visible(False)
     ax.set(xlim=(-.35, len(names) - .7), ylim=(-.06, 1.06))
 
-# %% ../../nbs/track/13_compare.ipynb #c064
+# %% ../../nbs/track/13_compare.ipynb #c067
 def changes(
     a:dict[str, Any], # One side
     b:dict[str, Any], # The other
@@ -384,7 +405,7 @@ def changes(
     "What differs between the flat dicts `a` and `b`."
     return {k: (a.get(k), b.get(k)) for k in dict.fromkeys([*a, *b]) if repr(a.get(k)) != repr(b.get(k))}
 
-# %% ../../nbs/track/13_compare.ipynb #c067
+# %% ../../nbs/track/13_compare.ipynb #c070
 LARGEST = 500_000 # Bytes of a file that diff still reads
 
 def sources(
@@ -403,7 +424,7 @@ def _cell_text(cells:list[dict])->str:
     "The executed cells as one text; their numbers stay out of it, since they differ after every restart."
     return '\n'.join(f"# %%\n{c.get('source', '')}\n" for c in cells)
 
-# %% ../../nbs/track/13_compare.ipynb #c069
+# %% ../../nbs/track/13_compare.ipynb #c072
 def _git(root:str, *args:str, text:str='', **env:str)->bytes|None:
     "The output of a git command in the folder `root` that reads `text`, or None when it fails."
     import os, subprocess
@@ -433,7 +454,7 @@ def _add_new(folder:Path, root:str, **env:str)->bool:
     lines = ''.join(f'100644 {name}\t{f}\n' for name, f in zip(names, files, strict=True))
     return _git(root, 'update-index', '--index-info', text=lines, **env) is not None
 
-# %% ../../nbs/track/13_compare.ipynb #c070
+# %% ../../nbs/track/13_compare.ipynb #c073
 _DIFF = 'diff', '--no-color', '--no-ext-diff', '--no-textconv'
 
 def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
@@ -453,7 +474,7 @@ def _tracked_diff(a:RunRecord, b:RunRecord)->str|None:
         if found is not None: return found.decode('utf-8', 'replace')[:LARGEST]
     return None
 
-# %% ../../nbs/track/13_compare.ipynb #c072
+# %% ../../nbs/track/13_compare.ipynb #c075
 def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
     "A line on what the diff of code lacks without the repository; `patches` says whether they differ."
     one, two = ((r.meta.get('code') or {}).get('commit') for r in (a, b))
@@ -461,7 +482,7 @@ def _why_not(a:RunRecord, b:RunRecord, patches:bool)->list[str]:
     what = [f'the commits {str(one)[:10]} and {str(two)[:10]} are not compared'*(one != two), 'the patches are compared'*patches]
     return [f"# the repository is not here, or lacks the commits: {', '.join(filter(None, what))}"]
 
-# %% ../../nbs/track/13_compare.ipynb #c073
+# %% ../../nbs/track/13_compare.ipynb #c076
 def _code_diff(a:RunRecord, b:RunRecord)->str:
     "A unified diff of the code of two runs."
     old, new, out = sources(a), sources(b), []
@@ -478,7 +499,7 @@ def _code_diff(a:RunRecord, b:RunRecord)->str:
         out += difflib.unified_diff(one, two, f'{a.name}/{name}', f'{b.name}/{name}', lineterm='')
     return '\n'.join(out)
 
-# %% ../../nbs/track/13_compare.ipynb #c075
+# %% ../../nbs/track/13_compare.ipynb #c078
 def _environment(r:RunRecord)->dict:
     try: env = load_json((r.path/'env.json').read_bytes())
     except (OSError, ValueError): return {}
@@ -494,7 +515,7 @@ def _origin(r:RunRecord)->dict[str, Any]:
     known = 'commit', 'branch', 'dirty', 'entry', 'argv', 'cwd'
     return {k: v for k,v in (r.meta.get('code') or {}).items() if k in known}
 
-# %% ../../nbs/track/13_compare.ipynb #c076
+# %% ../../nbs/track/13_compare.ipynb #c079
 @dataclass(repr=False)
 class Diff:
     "What differs between the runs `a` and `b`; each part maps a name to the two values."
@@ -523,7 +544,7 @@ class Diff:
         code = f'<h4 style="margin:10px 0 2px">code</h4>{_coloured(self.code)}' if self.code else ''
         return f'<p>{escape(_headline(self))}</p>{parts}{code}'
 
-# %% ../../nbs/track/13_compare.ipynb #c078
+# %% ../../nbs/track/13_compare.ipynb #c081
 _MARKS = {'-': 'bad', '+': 'good', '@': 'dim', '---': 'dim', '+++': 'dim'}
 
 def _headline(d:Diff)->str:
@@ -536,7 +557,7 @@ def _change(a:Any, b:Any)->str:
     share = f' ({100*(b - a)/abs(a):+.1f} %)' if a and abs(a) < float('inf') else ''
     return ('+' if b > a else '') + show_number(b - a) + share
 
-# %% ../../nbs/track/13_compare.ipynb #c080
+# %% ../../nbs/track/13_compare.ipynb #c083
 def _side_by_side(d:Diff, pairs:dict[str, tuple], steps:bool)->Table:
     "The two values under each name in columns."
     one, two = (d.a.name, d.b.name) if d.a.name != d.b.name else (d.a.id, d.b.id)
@@ -553,7 +574,7 @@ def _coloured(code:str)->str:
     lines = '\n'.join(one(line) for line in code.splitlines())
     return f'<pre style="font-size:12px;line-height:1.45;max-height:30em;overflow:auto">{lines}</pre>'
 
-# %% ../../nbs/track/13_compare.ipynb #c081
+# %% ../../nbs/track/13_compare.ipynb #c084
 def diff(
     a:Any, # A run: its id, name, or record
     b:Any, # Another run

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['AXES', 'Rows', 'News', 'Query', 'IMAGES', 'CONTROL', 'plain', 'row_of', 'metric_names', 'main_metric', 'Watcher',
-           'table', 'compared', 'told', 'image', 'Answers', 'front_end']
+           'table', 'compared', 'told', 'image', 'grouped', 'Answers', 'front_end']
 
 # %% ../../nbs/ui/61_answers.ipynb #c002
 "Rows for the table, what has changed since the last look, and `Answers`, which a page, a widget and a report ask by the same names."
 
 # %% ../../nbs/ui/61_answers.ipynb #c004
-import math, re
+import json, math, re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -19,7 +19,8 @@ from ..core.display import show_value
 from ..track.compare import ReadOnce, diff, goal
 from ..track.record import RunRecord, flat
 from ..track.store import Runs
-from .series import panel
+from .held import Shelf
+from .series import gathering, panel
 
 # %% ../../nbs/ui/61_answers.ipynb #c009
 def plain(
@@ -167,6 +168,16 @@ def image(
     return dict(src=f'data:image/{IMAGES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}')
 
 # %% ../../nbs/ui/61_answers.ipynb #c032
+def grouped(
+    found:Iterable[RunRecord], # Runs
+    by:str, # A column of the table, such as `config.lr`; '*' takes all together
+)->dict[str, list[RunRecord]]: # By the value, as JSON
+    "The runs by the value of a setting or field."
+    out = dict[str, list[RunRecord]]()
+    for r in found: out.setdefault(json.dumps(None if by == '*' else row_of(r).get(by)), []).append(r)
+    return out
+
+# %% ../../nbs/ui/61_answers.ipynb #c034
 class Answers:
     "What a dashboard asks about the runs that `found` gives."
     def __init__(self,
@@ -174,6 +185,7 @@ class Answers:
         title:str, # What the dashboard is called
     ):
         self.found, self.title, self.known = found, title, dict[str, RunRecord]()
+        self.shelf = Shelf()
         self.kinds = dict(runs=lambda q: self.runs(_one(q, 'where')), series=self._series, csv=lambda q: table(self.runs_of(q), q),
             compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q))
 
@@ -208,12 +220,13 @@ class Answers:
         return dict(title=self.title, rows=rows, metrics=names, main=main_metric(names, found), empty=empty)
 
     def _series(self, q:Query)->bytes:
-        "The lines of some metrics of some runs; see `mlkit.ui.series.pack`."
-        n = int(min(max(_number(q, 'n') or 800, 1), 4000))
-        return panel(self.runs_of(q), q.get('metric') or [], _one(q, 'x', 'step'), _number(q, 'lo'), _number(q, 'hi'), n,
-            _number(q, 'smooth') or 0, bool(_one(q, 'log')))
+        "The lines of some metrics of some runs, or of their groups; see `mlkit.ui.series.pack`."
+        n, found = int(min(max(_number(q, 'n') or 800, 1), 4000)), self.runs_of(q)
+        view = _one(q, 'x', 'step'), _number(q, 'lo'), _number(q, 'hi'), n, _number(q, 'smooth') or 0, bool(_one(q, 'log'))
+        if not (by := _one(q, 'by')): return panel(found, q.get('metric') or [], *view, self.shelf.lines)
+        return gathering(grouped(found, by), q.get('metric') or [], *view, _one(q, 'spread', 'range'), self.shelf.points)
 
-# %% ../../nbs/ui/61_answers.ipynb #c036
+# %% ../../nbs/ui/61_answers.ipynb #c039
 def front_end(
     name:str, # A file's name, such as 'widget.js'
 )->bytes: # `FileNotFoundError` when it was never built
