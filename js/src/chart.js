@@ -1,31 +1,28 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
 import uPlot from 'uplot'
-import {DASHES, coarse, moved, nearest, number, range, within} from './data.js'
+import {DASHES, clock, coarse, envelope, extent, fitted, moved, nearest, number, range, within} from './data.js'
+import {h} from './dom.js'
+
+const DAY = '\n{YYYY}-{MM}-{DD}'
+const TIMES = [[86400, '{YYYY}-{MM}-{DD}', null, null, null, null, null, null, 1], [60, '{HH}:{mm}', DAY, null, DAY, null, null, null, 1],
+  [1, '{HH}:{mm}:{ss}', DAY, null, DAY, null, null, null, 1]]
 
 export class Chart {
   constructor(root, title, hooks) {
-    Object.assign(this, {title, hooks, lines: [], styles: new Map(), names: new Map(), logx: false, logy: false, window: null})
-    this.root = document.createElement('section')
-    this.root.className = 'panel'
-    this.heading = document.createElement('h2')
-    this.heading.textContent = title
-    this.said = document.createElement('p')
-    this.said.className = 'summary'
-    this.box = document.createElement('div')
-    this.box.className = 'plot'
-    this.tip = document.createElement('div')
-    this.tip.className = 'tip'
-    this.tip.hidden = true
-    const bar = document.createElement('div')
-    bar.className = 'bar'
-    bar.append(this.heading)
+    Object.assign(this, {title, hooks, lines: [], styles: new Map(), names: new Map(), logx: false, logy: false, wall: false, whole: false, window: null})
+    this.heading = h('h2', {}, title)
+    this.said = h('p', {className: 'summary'})
+    this.box = h('div', {className: 'plot'})
+    this.tip = h('div', {className: 'tip', hidden: true})
+    this.fit = h('button', {type: 'button', hidden: true})
+    this.fit.addEventListener('click', () => hooks.fit(this))
+    const bar = h('div', {className: 'bar'}, this.heading, this.fit)
     if (hooks.csv) {
-      const b = document.createElement('button')
-      b.type = 'button'; b.textContent = 'CSV'; b.title = 'All values of the drawn runs'
+      const b = h('button', {type: 'button', title: 'All values of the drawn runs'}, 'CSV')
       b.addEventListener('click', () => hooks.csv(this))
       bar.append(b)
     }
-    this.root.append(bar, this.said, this.box, this.tip)
+    this.root = h('section', {className: 'panel'}, bar, this.said, this.box, this.tip)
     root.append(this.root)
     this.make()
     this.resize = new ResizeObserver(() => {
@@ -44,9 +41,9 @@ export class Chart {
       width: this.box.clientWidth || 400, height: 240, legend: {show: false}, pxAlign: 0,
       cursor: {sync: {key: 'mlkit', scales: ['x', null]}, drag: {x: true, y: false, setScale: false}, points: {show: false},
         bind: {mousedown: (u, _, go) => e => (e.shiftKey && e.button === 0 && this.hooks.move ? this.pan(e) : go(e)), dblclick: () => () => { this.hooks.zoom(null); return null }}},
-      scales: {x: {time: false, distr: this.logx ? 3 : 1, range: () => this.xrange()},
-        y: {distr: this.logy ? 3 : 1, range: () => this.yrange()}},
-      axes: [{...axis, size: 30, values}, {...axis, size: 58, values}],
+      scales: {x: {time: this.wall, distr: this.logx ? 3 : 1, range: () => this.xrange()},
+        y: {distr: this.logy ? 3 : 1, range: () => this.y ||= this.yrange()}},
+      axes: [{...axis, size: this.wall ? 42 : 30, values: this.wall ? TIMES : values}, {...axis, size: 58, values}],
       series: [{}, {show: true, paths: () => null, points: {show: false}}],
       hooks: {draw: [() => this.draw()], setCursor: [() => this.hover()],
         setSelect: [u => {
@@ -78,7 +75,7 @@ export class Chart {
 
   yrange() {
     const [lo, hi] = this.xrange()
-    return range(this.drawn, this.logy, lo, hi) || (this.logy ? [1, 10] : [0, 1])
+    return (this.logy || this.whole ? range(this.drawn, this.logy, lo, hi) : fitted(this.drawn, lo, hi)) || (this.logy ? [1, 10] : [0, 1])
   }
 
   key(e) {
@@ -110,15 +107,26 @@ export class Chart {
 
   set(lines, styles, names) {
     Object.assign(this, {lines, styles, names, moving: false})
-    const n = new Set(lines.map(o => o.run)).size
+    const n = new Set(lines.map(o => o.run)).size, means = lines.some(o => o.part)
     const points = lines.filter(o => !o.raw).reduce((s, o) => s + o.total, 0)
-    const said = lines.length ? `${n} ${n === 1 ? 'run' : 'runs'}, ${points.toLocaleString('en')} points` : 'No selected run has logged this'
-    this.said.textContent = lines.length && !range(lines, this.logy) ? `${said}, none that this axis can show` : said
+    const what = means ? (n === 1 ? 'group' : 'groups') : n === 1 ? 'run' : 'runs'
+    const said = lines.length ? `${n} ${what}, ${points.toLocaleString('en')} points` : 'No selected run has logged this'
+    this.summary = lines.length && !range(lines, this.logy) ? `${said}, none that this axis can show` : said
     this.redraw()
   }
 
-  redraw() { this.plot.setData([[...this.xrange()], [null, null]], true) }
-  axes(logx, logy) { if (logx !== this.logx || logy !== this.logy) { Object.assign(this, {logx, logy}); this.make() } }
+  // What the axis leaves out is marked at its edge, said, and a click away.
+  tell() {
+    const all = extent(this.lines, this.logy, ...this.xrange()), [min, max] = this.y, beyond = []
+    if (all && all[1] > max) beyond.push(`up to ${number(all[1])}`)
+    if (all && all[0] < min) beyond.push(`down to ${number(all[0])}`)
+    this.said.textContent = beyond.length ? `${this.summary}; values go ${beyond.join(' and ')}` : this.summary
+    this.fit.hidden = !beyond.length && !this.whole
+    this.fit.textContent = this.whole ? 'Usual range' : 'All values'
+  }
+
+  redraw() { this.y = this.yrange(); this.plot.setData([[...this.xrange()], [null, null]], true); if (!this.moving) this.tell() }
+  axes(o) { if (Object.keys(o).some(k => o[k] !== this[k])) { Object.assign(this, o, {y: null}); this.make() } }
 
   draw() {
     const u = this.plot, c = u.ctx, ratio = devicePixelRatio, {left, top, width, height} = u.bbox
@@ -126,17 +134,20 @@ export class Chart {
     c.beginPath(); c.rect(left, top, width, height); c.clip()
     c.lineJoin = 'round'
     const [lo, hi] = this.xrange(), xs = this.place('x', left, width), ys = this.place('y', top + height, -height)
-    const few = this.lines.filter(o => !o.raw).length < 48
+    const few = this.lines.filter(o => !o.raw).length < 48, columns = width / ratio
     for (const o of [...this.drawn].sort((a, b) => b.raw - a.raw)) {
-      const style = this.styles.get(o.run) || {color: '#888', dash: []}
-      c.globalAlpha = (o.raw ? 0.25 : 1) * (this.lit && this.lit !== o.run ? 0.15 : 1)
+      const style = this.styles.get(o.run) || {color: '#888', dash: []}, dim = this.lit && this.lit !== o.run ? 0.15 : 1
       c.strokeStyle = c.fillStyle = style.color
+      const [from, end] = within(o, lo, hi), dense = o.raw && end - from > columns && !this.logx
+      if (o.low || dense) this.area(o.low ? o : envelope(o, lo, hi, columns), xs, ys, 0.2 * dim)
+      if (dense) continue
+      c.globalAlpha = (o.raw ? 0.25 : 1) * dim
       c.lineWidth = ratio * (o.raw ? 0.8 : this.lit === o.run ? 2.4 : few ? 1.5 : 1)
       const dash = this.metrics?.length > 1 ? DASHES[this.metrics.indexOf(o.metric) % DASHES.length] : few ? style.dash : []
       c.setLineDash(o.raw || !few ? [] : dash.map(v => v * ratio))
       c.beginPath()
       let pen = false, alone = null
-      for (let [i, end] = within(o, lo, hi); i < end; i++) {
+      for (let i = from; i < end; i++) {
         const x = o.x[i], y = o.y[i]
         if (!Number.isFinite(y) || (this.logy && y <= 0) || (this.logx && x <= 0)) { this.dot(alone, ratio); pen = false; alone = null; continue }
         const px = xs(x), py = ys(y)
@@ -145,8 +156,34 @@ export class Chart {
       }
       c.stroke()
       this.dot(alone, ratio)
+      if (!this.logy) this.marks(o, from, end, xs, ratio)
     }
     c.restore()
+  }
+
+  // Fill what lies between `low` and `high`.
+  area({x, low, high}, xs, ys, alpha) {
+    const c = this.plot.ctx, at = [...x.keys()].filter(i => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(this.logy && low[i] <= 0) && !(this.logx && x[i] <= 0))
+    if (!at.length) return
+    c.globalAlpha = alpha
+    c.beginPath()
+    for (const i of at) c.lineTo(xs(x[i]), ys(high[i]))
+    for (const i of at.reverse()) c.lineTo(xs(x[i]), ys(low[i]))
+    c.closePath(); c.fill()
+  }
+
+  // Triangles where a line leaves the axis, at most one in six pixels.
+  marks(o, from, end, xs, ratio) {
+    const {min, max} = this.plot.scales.y, {top, height} = this.plot.bbox, c = this.plot.ctx, size = 4 * ratio, last = {[top]: -1e9, [top + height]: -1e9}
+    c.globalAlpha = 1
+    for (let i = from; i < end; i++) {
+      const up = (o.high || o.y)[i] > max
+      if (!up && !((o.low || o.y)[i] < min)) continue
+      const px = xs(o.x[i]), edge = up ? top : top + height, way = up ? 1 : -1
+      if (px - last[edge] < 6 * ratio) continue
+      last[edge] = px
+      c.beginPath(); c.moveTo(px, edge); c.lineTo(px - size, edge + way * 1.6 * size); c.lineTo(px + size, edge + way * 1.6 * size); c.closePath(); c.fill()
+    }
   }
 
   // From a value to a place on the canvas, as uPlot's valToPos, without asking it for each point.
@@ -169,22 +206,18 @@ export class Chart {
     const u = this.plot, {left, top} = u.cursor
     if (left < 0 || !this.lines.length || !u.over.matches(':hover')) { this.tip.hidden = true; return }
     const v = u.posToVal(left, 'x')
-    const found = this.lines.filter(o => !o.raw && o.n).map(o => { const i = nearest(o.x, v); return {o, x: o.x[i], y: o.y[i]} })
+    const found = this.lines.filter(o => !o.raw && o.n).map(o => { const i = nearest(o.x, v); return {o, x: o.x[i], y: o.y[i], low: o.low?.[i], high: o.high?.[i]} })
       .sort((a, b) => b.y - a.y)
     const here = u.posToVal(top, 'y')
     const near = found.reduce((a, b) => Math.abs(b.y - here) < Math.abs((a?.y ?? Infinity) - here) ? b : a, null)
     const middle = Math.max(0, Math.min(found.indexOf(near) - 7, found.length - 15))
-    const rows = found.slice(middle, middle + 15).map(({o, y}) => {
-      const row = document.createElement('div'), mark = document.createElement('i'), name = document.createElement('span'), val = document.createElement('b')
+    const rows = found.slice(middle, middle + 15).map(({o, y, low, high}) => {
+      const mark = h('i')
       mark.style.background = this.styles.get(o.run)?.color
-      name.textContent = this.names.get(o.run) + (this.many ? ` ${o.metric}` : '')
-      val.textContent = number(y)
-      if (o === near?.o) row.className = 'near'
-      row.append(mark, name, val)
-      return row
+      return h('div', {className: o === near?.o ? 'near' : ''}, mark, h('span', {}, this.names.get(o.run) + (this.many ? ` ${o.metric}` : '')),
+        h('b', {}, number(y) + (o.low ? ` (${number(low)} to ${number(high)})` : '')))
     })
-    const head = document.createElement('div')
-    head.textContent = number(+v.toPrecision(7)) + (found.length > 15 ? `, 15 of ${found.length} runs` : '')
+    const head = h('div', {}, (this.wall ? clock(v) : number(+v.toPrecision(7))) + (found.length > 15 ? `, 15 of ${found.length} lines` : ''))
     this.tip.replaceChildren(head, ...rows)
     this.tip.hidden = false
     const w = this.box.clientWidth, x = u.over.offsetLeft + left

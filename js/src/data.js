@@ -129,7 +129,8 @@ export function coarse(o, most = 500, lo = -Infinity, hi = Infinity) {
     }
     at.push(...[...new Set([a, low, high, odd, b - 1])].filter(i => i >= 0).sort((p, q) => p - q))
   }
-  return {...o, n: at.length, x: Float64Array.from(at, i => o.x[i]), y: Float64Array.from(at, i => o.y[i])}
+  const pick = a => a && Float64Array.from(at, i => a[i])
+  return {...o, n: at.length, x: pick(o.x), y: pick(o.y), low: pick(o.low), high: pick(o.high)}
 }
 
 // The position in the rising `x` that is nearest to `v`; -1 without any.
@@ -144,21 +145,88 @@ export function nearest(x, v) {
   return lo > 0 && v - x[lo - 1] <= x[lo] - v ? lo - 1 : lo
 }
 
-// The range of finite values of the lines, between `lo` and `hi` of x, with some air; null without any.
-export function range(lines, log, lo = -Infinity, hi = Infinity) {
+// The smallest and largest finite value of the lines, and of the edges around them, between `lo` and `hi` of x; null without any.
+export function extent(lines, log, lo = -Infinity, hi = Infinity) {
   let a = Infinity, b = -Infinity
   for (const o of lines) {
-    for (let [i, end] = within(o, lo, hi); i < end; i++) {
-      const v = o.y[i]
+    const [from, end] = within(o, lo, hi)
+    for (const y of o.low ? [o.y, o.low, o.high] : [o.y]) for (let i = from; i < end; i++) {
+      const v = y[i]
       if (o.x[i] < lo || o.x[i] > hi || !Number.isFinite(v) || (log && v <= 0)) continue
       if (v < a) a = v
       if (v > b) b = v
     }
   }
-  if (a > b) return null
+  return a > b ? null : [a, b]
+}
+
+// The extent with some air.
+export function range(lines, log, lo, hi) { const all = extent(lines, log, lo, hi); return all && airy(all, log) }
+
+function airy([a, b], log) {
   if (log) return [a / 1.15, b * 1.15]
   const air = (b - a) * 0.06 || Math.abs(a) * 0.1 || 1
   return [a - air, b + air]
+}
+
+// The range of what is usual between `lo` and `hi` of x: a value counts when, in one of the two neighbouring stretches of its line, another goes
+// as far. A lone spike doesn't; a first steep fall over several stretches does. Null without any.
+export function usual(lines, lo, hi, n = 120) {
+  let a = Infinity, b = -Infinity
+  for (const o of lines) {
+    const low = new Float64Array(n).fill(Infinity), high = new Float64Array(n).fill(-Infinity), scale = n / (hi - lo || 1)
+    const [from, end] = within(o, lo, hi)
+    for (const y of o.low ? [o.low, o.high] : [o.y]) for (let i = from; i < end; i++) {
+      const v = y[i]
+      if (o.x[i] < lo || o.x[i] > hi || !Number.isFinite(v)) continue
+      const k = Math.min(n - 1, Math.floor((o.x[i] - lo) * scale))
+      if (v < low[k]) low[k] = v
+      if (v > high[k]) high[k] = v
+    }
+    const there = [...low.keys()].filter(k => low[k] < Infinity), few = there.length < 4
+    there.forEach((k, i) => {
+      const [p, q] = [there[i - 1] ?? there[1] ?? k, there[i + 1] ?? there[there.length - 2] ?? k]
+      a = Math.min(a, few ? low[k] : Math.max(low[k], Math.min(low[p], low[q])))
+      b = Math.max(b, few ? high[k] : Math.min(high[k], Math.max(high[p], high[q])))
+    })
+  }
+  return a > b ? null : [a, b]
+}
+
+// The axis at first: the usual range where all of it is more than four times as wide, so that one spike doesn't press a curve flat. Null
+// without values.
+export function fitted(lines, lo, hi) {
+  const all = extent(lines, false, lo, hi), most = all && usual(lines, lo, hi)
+  if (!most || most[1] <= most[0] || all[1] - all[0] < 4 * (most[1] - most[0])) return all && airy(all)
+  const air = (most[1] - most[0]) * 0.15
+  return [Math.max(most[0] - air, airy(all)[0]), Math.min(most[1] + air, airy(all)[1])]
+}
+
+// The smallest and largest value of each of `n` columns between `lo` and `hi`: what a thick line of many points fills.
+export function envelope(o, lo, hi, n) {
+  const x = [], low = [], high = [], wide = (hi - lo) / n || 1
+  let column = null
+  for (let [i, end] = within(o, lo, hi); i < end; i++) {
+    const v = o.y[i], k = Math.floor((o.x[i] - lo) / wide), last = x.length - 1
+    if (!Number.isFinite(v)) continue
+    if (k === column) { low[last] = Math.min(low[last], v); high[last] = Math.max(high[last], v) }
+    else { x.push(o.x[i]); low.push(v); high.push(v); column = k }
+  }
+  return {x, low, high}
+}
+
+// Lines that came as a mean, a lower and an upper edge become one each, with `low` and `high`.
+export function joined(lines) {
+  const of = part => new Map(lines.filter(o => o.part === part).map(o => [`${o.metric}\n${o.run}`, o.y]))
+  const low = of('low'), high = of('high')
+  return lines.filter(o => !['low', 'high'].includes(o.part))
+    .map(o => (o.part === 'mean' ? {...o, low: low.get(`${o.metric}\n${o.run}`), high: high.get(`${o.metric}\n${o.run}`)} : o))
+}
+
+// The text of a point in time; seconds since the epoch.
+export function clock(v) {
+  const d = new Date(v * 1000), two = n => String(n).padStart(2, '0')
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`
 }
 
 export function number(v) {

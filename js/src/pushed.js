@@ -37,7 +37,7 @@ export class Pushed {
   find(pairs, anyway = false) {
     const all = k => pairs.filter(p => p[0] === k).map(p => String(p[1])), runs = all('run'), metrics = all('metric')
     const about = AXES.map(k => { const v = all(k)[0] || (k === 'x' ? 'step' : ''); return v === '0' ? '' : v }).join(' ')
-    if (about !== this.about || (all('lo').length && !anyway) || !runs.every(o => this.runs.has(o))) return null
+    if (about !== this.about || all('by').length || (all('lo').length && !anyway) || !runs.every(o => this.runs.has(o))) return null
     const lines = []
     for (const run of runs) for (const metric of metrics) for (const raw of [false, true]) {
       const o = this.lines.get(`${run}\n${metric}\n${raw}`)

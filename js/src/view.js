@@ -1,10 +1,10 @@
 // The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
 //   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
-//   source.can                    which questions it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run'
+//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run', and 'by' for means of groups
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {colourings, groups, newMetrics, panelTitle, styles, stylesBy, unpack} from './data.js'
+import {colourings, groups, joined, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
 import {h} from './dom.js'
 import {compare, showRun} from './sheet.js'
 import {RunTable} from './table.js'
@@ -14,7 +14,7 @@ const MOST = 10
 export class View {
   constructor(root, source, {state = {}, remember = () => {}, titled = () => {}, chose = () => {}} = {}) {
     Object.assign(this, {root, source, rememberWith: remember, titled, chose, rows: new Map(), shown: [], metrics: [], main: null, chosen: new Set(),
-      picked: false, charts: new Map(), window: null, style: new Map(), turn: 0, changed: new Set()})
+      picked: false, charts: new Map(), window: null, style: new Map(), turn: 0, changed: new Set(), whole: new Set()})
     root.classList.add('mlkit')
     this.build()
     this.recall(state)
@@ -34,6 +34,8 @@ export class View {
         h('label', {}, 'smooth ', ref('smooth', h('input', {type: 'range', min: 0, max: 0.999, step: 0.001, value: 0}))),
         check('logx', 'log x'), check('logy', 'log y'),
         h('label', {}, 'colour ', ref('colour', h('select'))),
+        h('label', {hidden: !this.source.can?.has('by')}, 'mean by ', ref('by', h('select'))),
+        h('label', {hidden: true}, 'spread ', ref('spread', h('select', {}, h('option', {value: 'range'}, 'min to max'), h('option', {value: 'std'}, '± std')))),
         ref('reset', h('button', {type: 'button'}, 'Show all of x')),
         ref('live', h('span', {className: 'live', role: 'status'}))),
       ref('error', h('div', {className: 'error', role: 'alert'})),
@@ -57,6 +59,7 @@ export class View {
     $.none.addEventListener('click', () => this.chooseOnly([]))
     $.compare.addEventListener('click', () => this.guard(compare(this.root, this.source, [...this.chosen])))
     $.colour.addEventListener('change', () => { this.paint(); for (const c of this.charts.values()) c.set(c.lines, this.style, c.names); this.remember() })
+    for (const k of ['by', 'spread']) $[k].addEventListener('change', () => { this.paint(); this.draw(); this.remember() })
     $.reset.addEventListener('click', () => this.zoom(null))
     this.visibility = () => this.follow()
     document.addEventListener('visibilitychange', this.visibility)
@@ -79,7 +82,8 @@ export class View {
   // -- what the view looks like, as plain strings that an address or the store can keep
   get state() {
     const $ = this.$, o = {where: $.where.value, x: $.x.value, smooth: $.smooth.value === '0' ? '' : $.smooth.value, logx: $.logx.checked ? '1' : '',
-      logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value,
+      logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value, by: $.by.value,
+      spread: $.by.value && $.spread.value !== 'range' ? $.spread.value : '', all: [...this.whole].join(','),
       sort: `${this.table.down ? '-' : ''}${this.table.key}`}
     if (this.picked) o.runs = [...this.chosen].join(',')
     return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
@@ -94,11 +98,13 @@ export class View {
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
-    this.wantedX = o.x; this.wantedColour = o.colour
+    this.wantedX = o.x; this.wanted = {colour: o.colour, by: o.by}
+    $.spread.value = o.spread === 'std' ? 'std' : 'range'
+    this.whole = new Set((o.all || '').split(',').filter(Boolean))
   }
 
   // Look as `state` says, as if opened anew.
-  restore(state) { this.$.where.value = ''; this.$.smooth.value = '0'; this.picked = false; this.recall(state); return this.load() }
+  restore(state) { for (const k of ['where', 'by', 'colour', 'x']) this.$[k].value = ''; this.$.smooth.value = '0'; this.picked = false; this.recall(state); return this.load() }
 
   // -- what is chosen
   name(key) { const row = this.rows.get(key); return row.name || row.id }
@@ -112,25 +118,39 @@ export class View {
   }
   show(to, moving) { if (!moving) this.moving = null; this.window = to; for (const c of this.charts.values()) { c.moving = moving || c.moving; c.window = to; c.redraw() } }
   paint() {
-    const by = this.colours()
-    const {style, legend} = by ? stylesBy(this.shown.map(k => this.rows.get(k)).filter(Boolean), by) : {style: styles(this.chosen), legend: []}
+    const rows = this.shown.map(k => this.rows.get(k)).filter(Boolean), together = this.choices('by', {'': 'each run', '*': 'all drawn'})
+    const by = this.choices('colour', {'': 'run'}), key = together && together !== '*' ? together : by
+    const {style, legend} = key ? stylesBy(rows, key) : {style: together ? new Map(rows.map(o => [o.key, {color: PALETTE[0], dash: []}])) : styles(this.chosen), legend: []}
     this.style = style
+    this.$.colour.disabled = together !== ''
+    this.$.spread.parentElement.hidden = !together
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
-    this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style})
+    this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style})
     this.$.count.textContent = this.table.said
     this.chose([...this.chosen])
   }
 
-  // What colours may mean: each run its own, or a setting's or field's value.
-  colours() {
-    const $ = this.$, was = this.wantedColour || $.colour.value, all = ['', ...colourings([...this.rows.values()])]
-    this.wantedColour = null
-    if (all.join() !== [...$.colour.options].map(o => o.value).join()) {
-      $.colour.replaceChildren(...all.map(value => h('option', {value}, value.replace(/^config\./, '') || 'run')))
+  // What colours and means may go by: what `first` offers, then the settings and fields in which runs differ.
+  choices(name, first) {
+    const select = this.$[name], was = this.wanted?.[name] || select.value, all = [...Object.keys(first), ...colourings([...this.rows.values()])]
+    if (this.wanted) this.wanted[name] = null
+    if (all.join() !== [...select.options].map(o => o.value).join()) {
+      select.replaceChildren(...all.map(value => h('option', {value}, first[value] || value.replace(/^config\./, ''))))
     }
-    $.colour.value = all.includes(was) ? was : ''
-    return $.colour.value
+    select.value = all.includes(was) ? was : ''
+    return select.value
+  }
+
+  // How the lines of groups look and what they are called: each is known by its value, as JSON.
+  labels(lines, by) {
+    const style = new Map(), names = new Map(), rows = [...this.rows.values()]
+    for (const o of lines) {
+      const value = JSON.parse(o.run), row = rows.find(row => by === '*' || (row[by] ?? null) === value)
+      style.set(o.run, this.style.get(row?.key) || {color: PALETTE[0], dash: []})
+      names.set(o.run, `${by === '*' ? 'all' : value === null ? 'none' : number(value)} (${o.runs} ${o.runs === 1 ? 'run' : 'runs'})`)
+    }
+    return [style, names]
   }
 
   // -- the charts
@@ -141,6 +161,7 @@ export class View {
     for (const o of wanted) {
       if (!this.charts.has(o.name)) this.charts.set(o.name, new Chart(this.$.charts, panelTitle(o.metrics), this.chartHooks(o)))
       const c = this.charts.get(o.name)
+      c.group = o.name; c.whole = this.whole.has(o.name)
       c.metrics = o.metrics; c.many = o.metrics.length > 1; c.window = this.window; c.name(panelTitle(o.metrics))
     }
   }
@@ -153,23 +174,26 @@ export class View {
       a.click()
       setTimeout(() => URL.revokeObjectURL(a.href), 1000)
     })
-    return {zoom: w => this.zoom(w), move: w => this.move(w), csv: csv && (c => this.guard(csv(c)))}
+    const fit = c => { c.whole = !c.whole; this.whole[c.whole ? 'add' : 'delete'](c.group); c.redraw(); this.remember() }
+    return {fit, zoom: w => this.zoom(w), move: w => this.move(w), csv: csv && (c => this.guard(csv(c)))}
   }
 
   async draw(only) {
-    const $ = this.$, mine = ++this.turn, runs = [...this.chosen].filter(k => this.rows.has(k)), logx = $.logx.checked
+    const $ = this.$, mine = ++this.turn, runs = [...this.chosen].filter(k => this.rows.has(k)), logx = $.logx.checked, by = $.by.value
     const names = new Map(runs.map(k => [k, this.name(k)]))
     try {
       await Promise.all([...this.charts.values()].map(async c => {
-        c.axes(logx, $.logy.checked)
+        c.axes({logx, logy: $.logy.checked, wall: $.x.value === 'wall' && !logx})
         if (!runs.length) { c.set([], this.style, names); return }
         const n = Math.max(50, Math.min(runs.length > 50 ? 320 : 2000, c.box.clientWidth))
         const q = [['x', $.x.value], ['n', n], ['smooth', $.smooth.value], ...(logx ? [['log', 1]] : []),
-          ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m])]
-        const ask = only && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
+          ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m]),
+          ...(by ? [['by', by], ['spread', $.spread.value]] : [])]
+        const ask = only && !by && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
         const fresh = ask.length ? unpack(await this.source.ask('series', [...q, ...ask.map(k => ['run', k])])).lines : []
         if (mine !== this.turn) return
-        const kept = c.lines.filter(o => this.chosen.has(o.run) && !ask.includes(o.run))
+        if (by) { const lines = joined(fresh); c.set(lines, ...this.labels(lines, by)); return }
+        const kept = c.lines.filter(o => !o.part && this.chosen.has(o.run) && !ask.includes(o.run))
         c.set([...kept, ...fresh], this.style, names)
       }))
       if (mine === this.turn) this.root.dataset.drawn = String(mine)
@@ -206,7 +230,8 @@ export class View {
 
   axis() {
     const x = this.$.x, was = this.wantedX || x.value
-    x.replaceChildren(...[['step', 'step'], ['time', 'relative time (s)'], ['wall', 'wall time'], ...this.metrics.map(m => [m, m])]
+    x.replaceChildren(...[['step', 'step'], ...this.metrics.filter(m => m === 'epoch').map(m => [m, m]), ['time', 'relative time (s)'], ['wall', 'wall time'],
+      ...this.metrics.filter(m => m !== 'epoch').map(m => [m, m])]
       .map(([value, text]) => h('option', {value}, text)))
     x.value = [...x.options].some(o => o.value === was) ? was : 'step'
     this.wantedX = null

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {coarse, colourings, columns, duration, groups, hash, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack, within} from '../src/data.js'
+import {coarse, colourings, columns, duration, envelope, extent, fitted, groups, hash, joined, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles,
+  stylesBy, unpack, usual, within} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -113,4 +114,39 @@ test('the points of a window, and one more on either side', () => {
   assert.deepEqual(within(o, -1, 9), [0, 5])
   assert.deepEqual(within(o, 9, 10), [4, 5])
   assert.deepEqual(within({n: 0, x: []}, 0, 1), [0, 0])
+})
+
+const line = y => ({n: y.length, x: Float64Array.from(y, (_, i) => i), y: Float64Array.from(y)})
+
+test('one spike is not usual, a steep start and noise are', () => {
+  const noise = Array.from({length: 400}, (_, i) => 1 + (i * 7919 % 101) / 101), spike = [...noise]
+  spike[200] = 1000
+  assert.deepEqual(usual([line(noise)], 0, 399).map(Math.round), [1, 2])
+  assert.equal(usual([line(spike)], 0, 399)[1] < 2.01, true)
+  const [lo, hi] = fitted([line(spike)], 0, 399)
+  assert.equal(lo > 0.8 && hi < 2.3, true)
+  assert.equal(fitted([line(noise)], 0, 399)[1] > 2, true)
+  const fall = line(Array.from({length: 400}, (_, i) => 10 * Math.exp(-i / 30)))
+  assert.equal(fitted([fall], 0, 399)[1] > 10, true, 'a curve that falls is shown whole')
+  const flat = line([...Array(50).fill(0), 3, ...Array(50).fill(0)])
+  assert.equal(fitted([flat], 0, 100)[1] > 3, true, 'without anything else to see the spike is it')
+  assert.equal(fitted([line([NaN, NaN])], 0, 1), null)
+  assert.equal(fitted([line([1, 500])], 0, 1)[1] > 500, true)
+})
+
+test('edges belong to the range', () => {
+  const o = {...line([1, 2, 3]), low: [0, 1, -5], high: [2, 9, 4]}
+  assert.deepEqual(extent([o], false, 0, 2), [-5, 9])
+  assert.equal(extent([line([NaN])], false), null)
+})
+
+test('an envelope keeps the extremes of each column', () => {
+  const o = line([0, 5, 1, NaN, 2, -3, 2, 2])
+  assert.deepEqual(envelope(o, 0, 8, 2), {x: [0, 4], low: [0, -3], high: [5, 2]})
+})
+
+test('a mean gets its edges', () => {
+  const of = (part, y) => ({run: '"a"', metric: 'm', part, ...line(y)})
+  const [o, p] = joined([of('mean', [1]), of('low', [0]), of('high', [2]), {run: 'b', metric: 'm', ...line([7])}])
+  assert.deepEqual([o.y[0], o.low[0], o.high[0], p.y[0], p.low], [1, 0, 2, 7, undefined])
 })

@@ -82,7 +82,7 @@ class Held:
         found = np.sort(np.concatenate([at[starts], at[ends - 1] + SIZE - 1, low, high, strange, *rest]))
         return found[np.diff(found, prepend=-1) > 0]
 
-# %% ../../nbs/ui/60a_held.ipynb #c019
+# %% ../../nbs/ui/60a_held.ipynb #c020
 def stamp(
     r:RunRecord, # Any run
 )->tuple|None: # None while it runs
@@ -92,7 +92,7 @@ def stamp(
     meta = os.stat(r.path/'run.json')
     return (meta.st_ino, meta.st_mtime_ns, *sorted(files))
 
-# %% ../../nbs/ui/60a_held.ipynb #c021
+# %% ../../nbs/ui/60a_held.ipynb #c022
 class Shelf:
     "The curves of ended runs that were asked for last."
     def __init__(self,

@@ -1,5 +1,5 @@
 "The page of `mlkit ui` in a real browser: real clicks, no errors, and nothing that a run says is ever executed."
-import http.client, json, re, signal, subprocess, sys
+import http.client, json, re, signal, subprocess, sys, time
 from contextlib import contextmanager
 
 import pytest
@@ -157,6 +157,37 @@ def test_runs_are_coloured_by_a_setting(tab):
     assert 'colour=config.lr' in tab.url
     colours = tab.locator('.legend .swatch').evaluate_all('os => os.map(o => o.style.background)')
     assert len(set(colours)) == 6
+
+CHART, DONE = '(() => { const c = window.mlkitView.charts.get("loss")', '})()'
+
+def test_runs_that_belong_together_have_one_mean_and_a_spread(tab):
+    drawn(tab, lambda: tab.select_option('[data-ref=by]', '*'))
+    o = tab.evaluate(CHART + """; const {x, y, low, high, runs, part} = c.lines[0]
+        return {n: c.lines.length, x: [...x], y: [...y], low: [...low], high: [...high], runs, part}""" + DONE)
+    assert (o['n'], o['part'], o['runs']) == (1, 'mean', 5)
+    k = min(range(len(o['x'])), key=lambda k: abs(o['x'][k] - 1234))
+    assert max(o['high']) == 5 and abs(o['high'].index(5) - k) < 2, 'the spike of one run is in the band'
+    assert all(a <= b + 1e-6 for a, b in zip(o['low'], o['y'])) and all(a <= b + 1e-6 for a, b in zip(o['y'], o['high']))
+    drawn(tab, lambda: tab.select_option('[data-ref=by]', 'config.lr'))
+    assert ['0.001', '0.001 (1 run)', 1] in tab.evaluate(CHART + '; return c.lines.map(o => [o.run, c.names.get(o.run), o.runs])' + DONE)
+    assert 'by=config.lr' in tab.url and tab.locator('[data-ref=spread]').is_visible()
+    drawn(tab, lambda: tab.select_option('[data-ref=spread]', 'std'))
+    drawn(tab, lambda: tab.select_option('[data-ref=by]', ''))
+    assert not tab.evaluate(CHART + '; return c.lines.some(o => o.part)' + DONE) and not tab.locator('[data-ref=spread]').is_visible()
+
+def test_a_lone_spike_is_marked_at_the_edge_and_shown_on_demand(tab):
+    "The curve keeps its height; what goes beyond it is said, marked and a click away."
+    panel = tab.locator('.panel', has_text='train/loss').first
+    assert 'values go up to 5' in panel.inner_text() and tab.evaluate(CHART + '; return c.plot.scales.y.max < 2' + DONE)
+    panel.get_by_role('button', name='All values').click()
+    assert tab.evaluate(CHART + '; return c.plot.scales.y.max > 5' + DONE) and 'all=loss' in tab.url
+    panel.get_by_role('button', name='Usual range').click()
+    assert tab.evaluate(CHART + '; return c.plot.scales.y.max < 2' + DONE) and 'all=' not in tab.url
+
+def test_the_clock_is_an_axis(tab):
+    drawn(tab, lambda: tab.select_option('[data-ref=x]', 'wall'))
+    tab.locator('.u-over').first.hover()
+    assert tab.locator('.tip').first.inner_text().startswith(time.strftime('%Y-'))
 
 def test_all_values_are_a_click_away(tab):
     drawn(tab, lambda: tab.click('[data-ref=none]'))
