@@ -12,11 +12,12 @@ kernel is busy with your training, is told what is new by a thread."""
 
 # %% ../../nbs/ui/62_widget.ipynb #c004
 import threading, time, weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anywidget, traitlets
@@ -24,10 +25,11 @@ import anywidget, traitlets
 from ..core.display import show_value
 from ..core.extras import ipython
 from ..core.files import dump_json, load_json, write_atomic
-from ..track.compare import ReadOnce
+from ..track.compare import Curve, ReadOnce
+from ..track.history import Metric
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
-from .answers import AXES, Answers, Watcher, front_end, metric_names
+from .answers import AXES, Answers, Grown, Watcher, front_end, metric_names
 from .series import Line, lines, pack, points
 
 # %% ../../nbs/ui/62_widget.ipynb #c007
@@ -36,6 +38,7 @@ class _Sent:
     "How much of a curve was sent, and when it was whole last."
     last:int=0; whole:int=0 # Points
     pushes:int=0; wholes:int=0 # How often something was sent since it was whole, and how often it was whole
+    span:tuple[float, float]=(0., 0.) # Where it begins and ends
 
     def goes_on(self, last:int, n:int, room:int)->bool:
         "Whether it is enough to send the points after `last`, of `n`."
@@ -65,25 +68,41 @@ class Feed:
     def block(self,
         found:Sequence[RunRecord], # Runs that have changed
         metrics:Sequence[str], # Names of what is shown
+        added:Mapping[str, Grown|None]=MappingProxyType({}), # What is known to be new, from `Watcher`
     )->bytes: # See `mlkit.ui.series.pack`; the header says which `runs`
         "What is new of these runs."
-        new = [o for r in map(ReadOnce, found) for m in metrics for o in self._new(r, m)]
-        keys = [f'{r.project}/{r.id}' for r in found]
+        keys, new = [f'{r.project}/{r.id}' for r in found], []
+        for r, key in zip(map(ReadOnce, found), keys, strict=True):
+            for m in metrics: new += self._new(r, dict(run=key, metric=m), added.get(key))
         return pack(new, x=self.x, smooth=f'{self.smooth:g}' if self.smooth else '', log=1 if self.log else '', runs=keys)
 
-    def _new(self, r:RunRecord, metric:str)->list[tuple[dict, Line]]:
+    def _new(self, r:RunRecord, about:dict, grown:Grown|None)->list[tuple[dict, Line]]:
         "The lines of one metric, whole or what was added."
-        about = dict(run=f'{r.project}/{r.id}', metric=metric)
-        try: x, y = points(r, metric, self.x)
+        metric, was = about['metric'], self.sent.setdefault((about['run'], about['metric']), _Sent())
+        last, got = was.last, self._added(r, was, grown, metric)
+        if got is not None and not len(got[0]): return []
+        try: x, y = got or points(r, metric, self.x)
         except KeyError: return []
-        was = self.sent.setdefault((about['run'], metric), _Sent())
-        last, was.last = was.last, len(x)
-        if not was.goes_on(last, len(x), 4*self.n) or self.smooth:
+        was.last = n = last + len(x) if got else len(x)
+        if not was.goes_on(last, n, 4*self.n) or self.smooth:
             found = lines(r, metric, self.x, None, None, self.n, self.smooth, self.log)
+            was.last, was.span = found[0].total, found[0].span
             return [(dict(about, raw=i > 0), o) for i, o in enumerate(found)]
-        if last == len(x): return []
-        part = Line(x[last:], y[last:], len(x), (float(x[0]), float(x[-1])), float(y[-1]))
-        return [(dict(about, raw=False, tail=True, **{'from': last}), part)]
+        if last == n: return []
+        if not got: x, y = x[last:], y[last:]
+        was.span = was.span[0], float(x[-1])
+        return [(dict(about, raw=False, tail=True, **{'from': last}), Line(x, y, n, was.span, float(y[-1])))]
+
+    def _added(self, r:RunRecord, was:_Sent, grown:Grown|None, metric:str)->Curve|None: # None when the curve must be read
+        "Positions and values of what was added to a curve since it was sent."
+        if grown is None or not was.last or self.x not in ('step', 'time', 'wall') or self.smooth: return None
+        import numpy as np
+        if metric not in grown: return np.empty(0), np.empty(0)
+        if (o := grown[metric]) is None or o.before > was.last: return None
+        m = Metric(*(a[was.last - o.before:] for a in o.points))
+        x = m.step.astype(float) if self.x == 'step' else m.time - (0. if self.x == 'wall' else r.started or 0.)
+        if len(x) and (x[0] < was.span[1] or (x[1:] < x[:-1]).any()): return None
+        return x, m.value.astype(float)
 
 # %% ../../nbs/ui/62_widget.ipynb #c017
 Send = Callable[[dict, bytes|None], bool]
@@ -110,7 +129,8 @@ class Teller:
             keys = [o['key'] for o in rows if o['key'] in drawn or o['status'] == 'running'][:self.most]
             found = [r for k in keys if (r := self.answers.record(k)) is not None]
             names = metric_names(o for o in rows if o['key'] in keys)[:self.most]
-            return self.send(dict(kind='news', rows=rows, removed=removed), self.feed.block(found, names) if found else None)
+            block = self.feed.block(found, names, self.watcher.added) if found else None
+            return self.send(dict(kind='news', rows=rows, removed=removed), block)
 
 # %% ../../nbs/ui/62_widget.ipynb #c021
 class Pusher(Teller):
