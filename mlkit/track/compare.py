@@ -76,7 +76,7 @@ def curve(
     else: at = _at_steps(r.metric(x), m.step)
     good = np.isfinite(at)
     if not good.all(): at, y = at[good], y[good]
-    order = np.argsort(at, kind='stable') if (np.diff(at) < 0).any() else slice(None)
+    order = np.argsort(at, kind='stable') if (at[1:] < at[:-1]).any() else slice(None)
     return at[order], y[order]
 
 def _at_steps(m:Any, steps:'np.ndarray')->'np.ndarray':

@@ -153,5 +153,8 @@ class Shelf:
     def _shared(self, x:'np.ndarray', y:'np.ndarray')->tuple['np.ndarray', 'np.ndarray']:
         "The curve without gaps in memory; positions that only count on are those of another curve, if there is one."
         import numpy as np
-        if len(x) < 2 or x[-1] - x[0] != len(x) - 1 or (x % 1).any() or (np.diff(x) != 1).any(): return x, np.ascontiguousarray(y)
-        return self.steps.setdefault((len(x), x[0]), x), np.ascontiguousarray(y)
+        y = np.ascontiguousarray(y)
+        if not len(x) or x[-1] - x[0] != len(x) - 1: return x, y
+        steps = self.steps.get((len(x), x[0]))
+        if steps is None: steps = np.arange(x[0], x[0] + len(x))
+        return (self.steps.setdefault((len(x), x[0]), steps), y) if np.array_equal(steps, x) else (x, y)
