@@ -1,5 +1,5 @@
 """The dashboard's page in headless Chromium, medians of five: how soon 200 runs of 100,000 steps are drawn, how smoothly it zooms, how
-late a logged value is seen, how quickly the table sorts and filters, and what all of it weighs.
+late a logged value is seen, how quickly the table sorts and filters, what a push costs the process that trains, and what all of it weighs.
 
     python benchmarks/bench_dashboard.py [--runs 200] [--steps 100000] [--rounds 5]
 """
@@ -104,8 +104,76 @@ def main():
               for (let i = 0; i < 5; i++) { const t = performance.now()
                 window.mlkitView.table.key = `config.c${i + 1}`; window.mlkitView.table.draw()
                 document.body.offsetHeight; out.push(performance.now() - t) } return out.sort((a, b) => a - b)[2] }''')
-            print(f'table of 1,000 runs and 100 settings: sorted in {sort:.0f} ms')
+            took = []
+            for i in range(args.rounds): took.append(tab.evaluate(FILTER, f'c{i + 1} < {40 + i}'))
+            print(f'table of 1,000 runs and 100 settings: sorted in {sort:.0f} ms, filtered in {st.median(took):.0f} ms')
         live(store)
+        pushed(store)
+        in_lab(store, args.runs, args.rounds)
+
+
+FILTER = '''async text => {
+  const v = window.mlkitView, start = performance.now()
+  const n = v.$.count.textContent
+  v.$.where.value = text
+  v.$.filter.requestSubmit()
+  while (v.$.count.textContent === n) await new Promise(f => setTimeout(f, 1))
+  document.body.offsetHeight
+  return performance.now() - start
+}'''
+
+
+def pushed(store, n=100):
+    "The processor time that the widget's thread takes for a push of ten series, in the kernel that trains."
+    from mlkit.ui.answers import Answers
+    from mlkit.ui.widget import Teller, opening
+    with mlkit.init(project='push', store=store, **KW) as run:
+        run.log(**{f'm{i}': 0. for i in range(10)})
+        answers, took = Answers(mlkit.runs('push', store), 'push'), []
+        teller = Teller(answers, opening(answers, {})[1], lambda news, block: True)
+        for k in range(n):
+            run.log(**{f'm{i}': float(k + i) for i in range(10)})
+            start = time.thread_time()
+            teller.tell()
+            took.append(time.thread_time() - start)
+            time.sleep(.1)
+    print(f'a push of 10 series: median {1000*st.median(took):.2f} ms of processor time, mean {1000*st.mean(took):.2f}')
+
+
+PAINTED = '''async i => {
+  for (const o of document.querySelectorAll('.mlkit[data-drawn]')) o.classList.add('before')
+  const start = performance.now()
+  jupyterapp.shell.currentWidget.content.activeCellIndex = i
+  jupyterapp.commands.execute('notebook:run-cell')
+  while (!document.querySelector('.mlkit[data-drawn]:not(.before)')) await new Promise(requestAnimationFrame)
+  await new Promise(requestAnimationFrame)
+  return performance.now() - start
+}'''
+
+
+READY = 'window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === "idle"'
+
+
+def in_lab(store, runs, rounds):
+    "From the start of a cell with a dashboard of many runs in JupyterLab to the drawn chart."
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]/'tests'/'browser'))
+    from test_widget import jupyter, notebook, run_cell
+    view = mlkit.dashboard('many', store)
+    for n in (10, runs):
+        view.state = dict(runs=','.join(f'many/{r.id}' for r in list(mlkit.runs('many', store))[:n]))
+        view.save(f'{n} runs')
+    with tempfile.TemporaryDirectory() as folder:
+        show = [f'view = mlkit.dashboard("many", {store!r}, view="{n} runs")\nview' for n in (10, runs) for _ in range(rounds)]
+        notebook(Path(folder)/'lab.ipynb', 'import mlkit, mlkit.ui', 'view.close()', *show)
+        with jupyter(Path(folder)) as url, page() as tab:
+            tab.goto(f'{url}/lab/tree/lab.ipynb')
+            tab.wait_for_function(READY, timeout=60_000)
+            run_cell(tab, 0)
+            took = []
+            for i in range(2*rounds):
+                took.append(tab.evaluate(PAINTED, i + 2))
+                run_cell(tab, 1)                                # the ones before need no news
+    for n, found in ((10, took[:rounds]), (runs, took[rounds:])): print(f'JupyterLab, {n} runs: drawn after {st.median(found)/1000:.2f} s')
 
 
 def live(store):

@@ -1,6 +1,7 @@
 // The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
 //   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
-//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run', and 'by' for means of groups
+//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run', 'by' for means of groups,
+//                                 and 'brief' for the keys of known runs that fulfil a condition
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
@@ -54,7 +55,7 @@ export class View {
     })
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
-    $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load() })
+    $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load(true) })
     $.all.addEventListener('click', () => this.chooseOnly(this.shown))
     $.none.addEventListener('click', () => this.chooseOnly([]))
     $.compare.addEventListener('click', () => this.guard(compare(this.root, this.source, [...this.chosen])))
@@ -208,10 +209,16 @@ export class View {
   }
 
   // -- loading and following
-  async load() {
+  // `brief` asks only which of the known runs are meant.
+  async load(brief = false) {
     const $ = this.$
     try {
-      const o = await this.source.ask('runs', [['where', $.where.value]])
+      const known = brief && this.rows.size > 0 && this.source.can?.has('brief')
+      const o = await this.source.ask('runs', [['where', $.where.value], ...(known ? [['brief', 1]] : [])])
+      if (known) {
+        if (!o.keys.every(k => this.rows.has(k))) { await this.load(); return }
+        Object.assign(o, {title: $.title.textContent, rows: o.keys.map(k => this.rows.get(k)), metrics: this.metrics, main: this.main})
+      }
       this.say('')
       $.title.textContent = o.title
       this.titled(o.title)

@@ -205,9 +205,9 @@ class Answers:
         found:Runs, # A live collection
         title:str, # What the dashboard is called
     ):
-        self.found, self.title, self.known = found, title, dict[str, RunRecord]()
+        self.found, self.title, self.known, self.listed = found, title, dict[str, RunRecord](), list[RunRecord]()
         self.shelf = Shelf()
-        self.kinds = dict(runs=lambda q: self.runs(_one(q, 'where')), series=self._series, csv=lambda q: table(self.runs_of(q), q),
+        self.kinds = dict(runs=lambda q: self.keys(_one(q, 'where')) if _one(q, 'brief') else self.runs(_one(q, 'where')), series=self._series, csv=lambda q: table(self.runs_of(q), q),
             compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q))
 
     def __call__(self,
@@ -232,13 +232,25 @@ class Answers:
         where:str='', # A condition, as in `Runs.where`
     )->dict[str, Any]: # `rows` of the table, `metrics` and the `main` one, a `title`, and why there are no rows
         "What the dashboard lists."
-        where = where.strip()
-        found = list(self.found.where(where) if where else self.found)
-        self.known |= {f'{r.project}/{r.id}': r for r in found}
+        self.listed = [r for r in self.found]          # list() would ask for the length first, and so look twice
+        self.known |= {_key(r): r for r in self.listed}
+        found = self._where(where)
         rows = [row_of(r) for r in found]
         names = metric_names(rows)
-        empty = '' if rows else f'No run where {where}' if where else repr(self.found)
-        return dict(title=self.title, rows=rows, metrics=names, main=main_metric(names, found), empty=empty)
+        return dict(title=self.title, rows=rows, metrics=names, main=main_metric(names, found), empty=self._empty(where, rows))
+
+    def keys(self,
+        where:str='', # A condition, as in `Runs.where`
+    )->dict[str, Any]: # `keys` of rows, and why there are none
+        "Which of the runs that were listed last fulfil a condition."
+        found = [_key(r) for r in self._where(where)]
+        return dict(keys=found, empty=self._empty(where, found))
+
+    def _where(self, where:str)->Sequence[RunRecord]:
+        return [r for r in Runs(lambda: self.listed).where(where.strip())] if where.strip() else self.listed
+
+    def _empty(self, where:str, found:Sequence)->str:
+        return '' if found else f'No run where {where.strip()}' if where.strip() else repr(self.found)
 
     def _series(self, q:Query)->bytes:
         "The lines of some metrics of some runs, or of their groups; see `mlkit.ui.series.pack`."
@@ -247,7 +259,7 @@ class Answers:
         if not (by := _one(q, 'by')): return panel(found, q.get('metric') or [], *view, self.shelf.lines)
         return gathering(grouped(found, by), q.get('metric') or [], *view, _one(q, 'spread', 'range'), self.shelf.points)
 
-# %% ../../nbs/ui/61_answers.ipynb #c042
+# %% ../../nbs/ui/61_answers.ipynb #c044
 def front_end(
     name:str, # A file's name, such as 'widget.js'
 )->bytes: # `FileNotFoundError` when it was never built
