@@ -55,7 +55,7 @@ export class RunTable {
   }
 
   row(row, cols) {
-    const name = row.name || row.id, on = this.chosen.has(row.key)
+    const name = row.name?.trim() || row.id, on = this.chosen.has(row.key)
     const box = h('input', {type: 'checkbox', checked: on, 'aria-label': `Draw ${name}`}), dot = h('span', {className: 'swatch'})
     box.dataset.pick = row.key
     box.addEventListener('change', () => this.hooks.choose(row.key, box.checked))

@@ -108,7 +108,7 @@ export class View {
   restore(state) { for (const k of ['where', 'by', 'colour', 'x']) this.$[k].value = ''; this.$.smooth.value = '0'; this.picked = false; this.recall(state); return this.load() }
 
   // -- what is chosen
-  name(key) { const row = this.rows.get(key); return row.name || row.id }
+  name(key) { const row = this.rows.get(key); return row.name?.trim() || row.id }
   choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
   chooseOnly(keys) { this.picked = true; this.chosen = new Set(keys); this.paint(); this.draw(); this.remember() }
   light(run) { for (const c of this.charts.values()) c.light(run) }
@@ -136,7 +136,7 @@ export class View {
   choices(name, first) {
     const select = this.$[name], was = this.wanted?.[name] || select.value, all = [...Object.keys(first), ...colourings([...this.rows.values()])]
     if (this.wanted) this.wanted[name] = null
-    if (all.join() !== [...select.options].map(o => o.value).join()) {
+    if (all.length !== select.options.length || all.join() !== [...select.options].map(o => o.value).join()) {
       select.replaceChildren(...all.map(value => h('option', {value}, first[value] || value.replace(/^config\./, ''))))
     }
     select.value = all.includes(was) ? was : ''
@@ -228,6 +228,7 @@ export class View {
       if (!this.picked) this.chosen = new Set(this.shown.slice(0, MOST))
       this.axis()
       $.empty.textContent = o.empty; $.empty.hidden = o.rows.length > 0; $.work.hidden = !o.rows.length
+      this.root.classList.toggle('nothing', !this.rows.size && !$.where.value.trim())
       this.panels(); this.paint()
       await this.draw()
       await this.sparks(this.shown)
@@ -269,7 +270,7 @@ export class View {
     this.due = setTimeout(() => {
       if (whole) { this.load(); return }
       if (more) {
-        this.$.empty.hidden = true; this.$.work.hidden = false
+        this.$.empty.hidden = true; this.$.work.hidden = false; this.root.classList.remove('nothing')
         this.axis(); this.panels()
       }
       const keys = [...this.changed]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AXES', 'Grown', 'Rows', 'News', 'Query', 'IMAGES', 'CONTROL', 'plain', 'row_of', 'metric_names', 'main_metric',
-           'Watcher', 'table', 'compared', 'told', 'image', 'grouped', 'Answers', 'front_end']
+           'Watcher', 'table', 'compared', 'told', 'image', 'examined', 'grouped', 'Answers', 'front_end']
 
 # %% ../../nbs/ui/61_answers.ipynb #c002
 "Rows for the table, what has changed since the last look, and `Answers`, which a page, a widget and a report ask by the same names."
@@ -165,7 +165,7 @@ def told(
     found:Sequence[RunRecord], # One run
     lines:int=300, # Of the console, the last ones
 )->dict[str, Any]:
-    "A run's console, settings, results, events, machine and files."
+    "A run's console, settings, results, events, machine, files and the names of its system metrics."
     if len(found) != 1: raise ValueError('That run is no longer there')
     r, = found
     files = [dict(name=o.relative_to(r.path/'files').as_posix(), bytes=o.stat().st_size) for o in r.files[:500]]
@@ -173,8 +173,9 @@ def told(
     summary = [[k[8:], v] for k, v in row_of(r).items() if k.startswith('summary.')]
     host = {k: plain(v) for k, v in (r.meta.get('host') or {}).items()}
     events = [{k: plain(v) for k, v in o.items()} for o in r.events()[-100:]]
+    system = sorted({k for p in ReadOnce(r).parts for k in p.cols if k.startswith('sys/')})
     return dict(name=r.name or r.id, status=r.status, note=r.status_note or '', notes=r.meta.get('notes') or '', config=config,
-        summary=summary, console=CONTROL.sub('', r.console(lines)), events=events, files=files, host=list(host.items()))
+        summary=summary, console=CONTROL.sub('', r.console(lines)), events=events, files=files, host=list(host.items()), system=system)
 
 def image(
     found:Sequence[RunRecord], # One run
@@ -189,6 +190,17 @@ def image(
     return dict(src=f'data:image/{IMAGES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}')
 
 # %% ../../nbs/ui/61_answers.ipynb #c035
+def examined(
+    found:Sequence[RunRecord], # One run
+)->dict[str, Any]: # `checks`: name, status, value, remedy; or why there are none, as `said`
+    "What the doctor says of the machine that a run ran on, by what the run noted then."
+    from mlkit.compute.doctor import doctor
+    if len(found) != 1: raise ValueError('That run is no longer there')
+    try: report = doctor(run=found[0])
+    except LookupError as e: return dict(checks=[], said=str(e))
+    return dict(checks=[[o.name, o.status, show_value(o.value, 200), o.remedy or ''] for o in report.results], said='')
+
+# %% ../../nbs/ui/61_answers.ipynb #c039
 def grouped(
     found:Iterable[RunRecord], # Runs
     by:str, # A column of the table, such as `config.lr`; '*' takes all together
@@ -198,7 +210,7 @@ def grouped(
     for r in found: out.setdefault(json.dumps(None if by == '*' else row_of(r).get(by)), []).append(r)
     return out
 
-# %% ../../nbs/ui/61_answers.ipynb #c037
+# %% ../../nbs/ui/61_answers.ipynb #c041
 class Answers:
     "What a dashboard asks about the runs that `found` gives."
     def __init__(self,
@@ -207,8 +219,9 @@ class Answers:
     ):
         self.found, self.title, self.known, self.listed = found, title, dict[str, RunRecord](), list[RunRecord]()
         self.shelf = Shelf()
-        self.kinds = dict(runs=lambda q: self.keys(_one(q, 'where')) if _one(q, 'brief') else self.runs(_one(q, 'where')), series=self._series, csv=lambda q: table(self.runs_of(q), q),
-            compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q))
+        self.kinds = dict(runs=self._rows, series=self._series, csv=lambda q: table(self.runs_of(q), q),
+            compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q),
+            machine=lambda q: examined(self.runs_of(q)))
 
     def __call__(self,
         name:str, # One of `kinds`
@@ -232,12 +245,16 @@ class Answers:
         where:str='', # A condition, as in `Runs.where`
     )->dict[str, Any]: # `rows` of the table, `metrics` and the `main` one, a `title`, and why there are no rows
         "What the dashboard lists."
-        self.listed = [r for r in self.found]          # list() would ask for the length first, and so look twice
+        self.listed = [*iter(self.found)]          # list() would ask for the length first, and so look twice
         self.known |= {_key(r): r for r in self.listed}
         found = self._where(where)
         rows = [row_of(r) for r in found]
         names = metric_names(rows)
         return dict(title=self.title, rows=rows, metrics=names, main=main_metric(names, found), empty=self._empty(where, rows))
+
+    def _rows(self, q:Query)->dict[str, Any]:
+        where = _one(q, 'where')
+        return self.keys(where) if _one(q, 'brief') else self.runs(where)
 
     def keys(self,
         where:str='', # A condition, as in `Runs.where`
@@ -247,7 +264,7 @@ class Answers:
         return dict(keys=found, empty=self._empty(where, found))
 
     def _where(self, where:str)->Sequence[RunRecord]:
-        return [r for r in Runs(lambda: self.listed).where(where.strip())] if where.strip() else self.listed
+        return [*iter(Runs(lambda: self.listed).where(where.strip()))] if where.strip() else self.listed
 
     def _empty(self, where:str, found:Sequence)->str:
         return '' if found else f'No run where {where.strip()}' if where.strip() else repr(self.found)
@@ -259,7 +276,7 @@ class Answers:
         if not (by := _one(q, 'by')): return panel(found, q.get('metric') or [], *view, self.shelf.lines)
         return gathering(grouped(found, by), q.get('metric') or [], *view, _one(q, 'spread', 'range'), self.shelf.points)
 
-# %% ../../nbs/ui/61_answers.ipynb #c044
+# %% ../../nbs/ui/61_answers.ipynb #c048
 def front_end(
     name:str, # A file's name, such as 'widget.js'
 )->bytes: # `FileNotFoundError` when it was never built

@@ -217,6 +217,23 @@ def test_a_run_opens_with_what_it_says(tab):
     sheet.locator('button', has_text='Close').click()
     sheet.wait_for(state='detached')
 
+def test_a_run_shows_its_machine_and_what_the_doctor_says_of_it(tmp_path):
+    with mlkit.init(project='p', store=tmp_path, config=dict(lr=.1)) as run:
+        run.log(loss=1.)
+        time.sleep(1.5)
+    with served(tmp_path, 'p') as (_, url), page() as tab:
+        tab.goto(url)
+        tab.click('tbody .open')
+        tab.click('summary:text("doctor")')
+        rows = tab.locator('details').first.locator('tbody tr')
+        rows.first.wait_for()
+        assert rows.count() > 10 and {'fine', 'not known'} <= set(tab.locator('details').first.locator('td:nth-child(2)').all_inner_texts())
+        tab.click('summary:text("System metrics")')
+        tab.wait_for_selector('dialog .panel .summary:text("points")')
+        assert 'memory' in ' '.join(tab.locator('dialog .panel h2').all_inner_texts())
+        tab.locator('dialog .u-over').first.press('+')
+        assert tab.problems == []
+
 def test_a_run_shows_its_pictures_and_its_console(tmp_path):
     from matplotlib import pyplot as plt
     fig = plt.figure(figsize=(1, 1))
