@@ -41,8 +41,8 @@ def fill(store:Path)->None:
                 if k: raise RuntimeError('CUDA error: device-side assert triggered')
         except RuntimeError: pass
     for i, name in enumerate(ODD):
-        with mlkit.init(project='odd', name=name, config={'a setting with a very long name indeed': 'x'*200, name: name, 'i': i}, notes=name*3,
-            store=store, **KW) as run:
+        config = {'a setting with a very long name indeed': 'x'*200, name: name, 'i': i}
+        with mlkit.init(project='odd', name=name, config=config, notes=name*3, store=store, **KW) as run:
             for k in range(50): run.log({f'metric {name.strip() or i}'.replace('\n', ' ')[:60]: k*i, 'plain': k + i})
     for i in range(3):
         with mlkit.init(project='nan', name=f'nan {i}', store=store, **KW) as run:
@@ -89,7 +89,8 @@ SHOTS = {                                                     # project, address
     'nan': ('nan', '', 1280, 'light', None),
     'spikes': ('spikes', '#smooth=0.95', 1280, 'light', None), 'error': ('digits', '', 1280, 'dark', wrong),
     'sheet': ('one', '', 1280, 'light', click('tbody .open', 'details:nth-of-type(1) summary', 'details:nth-of-type(2) summary')),
-    'compare': ('digits', '', 1280, 'light', click('[data-ref=none]', *(f'[aria-label="Draw run {i}"]' for i in (1, 2)), '[data-ref=compare]')),
+    'compare': ('digits', '', 1280, 'light', click('[data-ref=none]', *(f'[aria-label="Draw run {i}"]' for i in (1, 2)),
+        '[data-ref=compare]')),
 }
 
 
