@@ -96,7 +96,8 @@ def test_keys_do_what_the_pointer_does(url):
         tab.wait_for_selector('dialog[open]')
         for _ in range(30):
             tab.keyboard.press('Tab')
-            assert tab.evaluate('document.activeElement === document.body || !!document.activeElement.closest("dialog")'), 'behind the sheet'
+            inside = tab.evaluate('document.activeElement === document.body || !!document.activeElement.closest("dialog")')
+            assert inside, 'behind the sheet'
         tab.keyboard.press('Escape')
         tab.wait_for_selector('dialog', state='detached')
         assert tab.evaluate('document.activeElement.className') == 'open', 'back where it was'
