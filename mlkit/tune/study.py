@@ -206,8 +206,9 @@ class _Burying(_New):
         tries = r.attrs.get('tries', 0) - bool(why)
         out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died")
         kept = {k: r.attrs[k] for k in ('checkpoint', 'again') if k in r.attrs}
-        if tries >= self.retries: return out
-        return [*out, create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept)]
+        if tries >= self.retries or r.number in self.ledger.replaced: return out
+        # The new one first: a worker that dies inside this write leaves a trial that is still to be buried, not one without an heir.
+        return [create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept), *out]
 
 # %% ../../nbs/tune/52_study.ipynb #c019
 class _Asking(_Burying):
@@ -264,10 +265,9 @@ class _Closing(_Asking):
         "The result of a trial that was taken for dead: a trial of its own, in place of the one that waits."
         book, worker = self.ledger, self.worker
         waits = [r for r in book.waiting.values() if r.attrs.get('retry_of') == row.number]
-        book.journal.append([o for r in waits for o in end(r.id, worker, 'fail', dropped=True)], sync=False)
-        id = len(book._ids)
+        dropped = [o for r in waits for o in end(r.id, worker, 'fail', dropped=True)]
         made = create(self.space, row.params, worker, retry_of=row.number, late=True)
-        book.journal.append([made, *end(id, worker, state, values, **attrs)])
+        book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
         return book.refresh().rows[-1]
 
 # %% ../../nbs/tune/52_study.ipynb #c023
@@ -314,12 +314,16 @@ class _Telling(_Closing):
 
     def _leave(self, trial:Trial, state:str, error:Any, stopped:bool)->None:
         if trial.told: return                                                 # by hand, inside the block
-        if stopped:
-            self.ledger.journal.append(self._lost(trial.row, 'interrupted'))
-            self.ledger.refresh()
-            return
+        if stopped: return self._put_back(trial.row.number)
         why = f'{type(error).__name__}: {error}' if state == 'fail' else None
         self.tell(trial, state=None if state == 'complete' else state, error=why)
+
+    def _put_back(self, number:int)->None:
+        "Let the point of an interrupted trial wait for whoever asks next."
+        with self._threads, self.ledger.journal.alone():
+            row = self.ledger.refresh().rows[number]
+            if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
+            self.ledger.refresh()
 
 # %% ../../nbs/tune/52_study.ipynb #c025
 class _Tracked(_Telling):
