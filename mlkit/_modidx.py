@@ -2524,6 +2524,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mlkit.tune.live._Screen._notebook': ('tune/live.html#_screen._notebook', 'mlkit/tune/live.py'),
                                  'mlkit.tune.live._Screen._terminal': ('tune/live.html#_screen._terminal', 'mlkit/tune/live.py'),
                                  'mlkit.tune.live._Screen.draw': ('tune/live.html#_screen.draw', 'mlkit/tune/live.py'),
+                                 'mlkit.tune.live._numbers': ('tune/live.html#_numbers', 'mlkit/tune/live.py'),
                                  'mlkit.tune.live.headline': ('tune/live.html#headline', 'mlkit/tune/live.py'),
                                  'mlkit.tune.live.result': ('tune/live.html#result', 'mlkit/tune/live.py'),
                                  'mlkit.tune.live.seconds': ('tune/live.html#seconds', 'mlkit/tune/live.py'),

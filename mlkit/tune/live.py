@@ -16,7 +16,7 @@ from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 
-from ..core.display import Column, Table, show_duration
+from ..core.display import Column, Table, show_duration, show_numbers
 from .goal import Goals
 from .trials import Ledger, Row
 
@@ -67,6 +67,8 @@ def shown(
     return rest + busy
 
 # %% ../../nbs/tune/51e_live.ipynb #c016
+def _numbers(title:str, values:list, **look:Any)->Column: return Column(title, values, show_numbers(values), **look)
+
 def table(
     ledger:Ledger, # The study's trials
     goals:Goals, # What it is for
@@ -78,9 +80,9 @@ def table(
     best = 0 if rows and rows[0].state == 'complete' else None
     names = list(dict.fromkeys(k for r in rows for k in r.params if len({str(o.params.get(k)) for o in ledger.rows}) > 1))
     took = [seconds(r, now) for r in rows]
-    trial, values = Column('trial', [r.number for r in rows], best=best), Column(goals.first.metric, [result(r) for r in rows], best=best)
+    trial, values = Column('trial', [r.number for r in rows], best=best), _numbers(goals.first.metric, [result(r) for r in rows], best=best)
     state = Column('state', [WORDS[r.state] for r in rows], style=lambda s: _LOOK.get(s, ''))
-    settings = [Column(k, [r.params.get(k) for r in rows], keep=i + 1) for i, k in enumerate(names)]
+    settings = [_numbers(k, [r.params.get(k) for r in rows], keep=i + 1) for i, k in enumerate(names)]
     cols = [trial, state, values, *settings, Column('time', took, [show_duration(s) for s in took], right=True)]
     more = len([r for r in ledger.rows if r.state != 'waiting']) - len(rows)
     return Table(cols, f'and {more} more' if more > 0 else '', 'no trials yet')
@@ -148,7 +150,7 @@ class Live:
 
     def __enter__(self)->'Live':
         self.ledger, self._began = Ledger(self.study.ledger.journal.path).refresh(), time.monotonic()  # its own: nobody waits for it
-        self._before, self._size = self._ended(), -1
+        self._before = self._ended()
         self._thread = threading.Thread(target=copy_context().run, args=(self._watch,), daemon=True)
         self._thread.start()
         return self

@@ -206,7 +206,9 @@ def _sliced(fig:Any, shape:tuple[int, int], seen:Seen, ks:Sequence[str], over:st
     axs = list(fig.subplots(*shape, sharey=True, squeeze=False).flat)
     for ax in axs[len(ks):]: ax.set_visible(False)
     for ax, k in zip(axs, ks, strict=False): _slice(_canvas('', ax).ax, seen, k)
-    fig.suptitle(_plain(f'{short(seen.goal.metric, 30)} over {over}'), x=.01, ha='left', fontsize=11, fontweight='bold', color=_INK)
+    title = _plain(f'{short(seen.goal.metric, 30)} over {over}')
+    axs[0].set_title(title, loc='left', visible=False)                   # what the chart calls itself
+    fig.suptitle(title, x=.01, ha='left', fontsize=11, fontweight='bold', color=_INK)
     if hasattr(fig, 'get_layout_engine') and (engine := fig.get_layout_engine()): engine.set(w_pad=.09)
     return axs[0]
 
