@@ -130,8 +130,9 @@ class _Screen:
             self._at = Rich(console=Console(file=self.out), auto_refresh=False)
             self._at.start()
         text = t.text(self._at.console.width, not self._at.console.no_color)
-        self._at.update(Text.from_ansi(f'{line}\n{text}'), refresh=True)
-        if last: self._at.stop()
+        try: self._at.update(Text.from_ansi(f'{line}\n{text}'), refresh=True)
+        finally:
+            if last: self._at.stop()                                     # the cursor comes back, whatever happened
 
 # %% ../../nbs/tune/51e_live.ipynb #c028
 class Live:
@@ -158,14 +159,14 @@ class Live:
     def __exit__(self, kind:Any, error:Any, trace:Any)->None:
         self._over.set()
         self._thread.join()
-        with suppress(Exception): self._draw(' — stopped; the same call goes on'*(kind is KeyboardInterrupt), True)
+        with suppress(Exception, SystemExit): self._draw(' — stopped; the same call goes on'*(kind is KeyboardInterrupt), True)
         self.ledger.journal.close()
 
     def _ended(self)->int: return sum(r.done for r in self.ledger.rows)
 
     def _watch(self)->None:
         while not self._over.wait(self.every):
-            with suppress(Exception): self._draw()                      # a sweep doesn't end because a screen did
+            with suppress(Exception, SystemExit): self._draw()          # a sweep doesn't end because a screen did; rich exits on a closed pipe
 
     def _draw(self, more:str='', last:bool=False)->None:
         self.ledger.refresh()
