@@ -166,7 +166,7 @@ class Live:
 
     def _watch(self)->None:
         while not self._over.wait(self.every):
-            with suppress(Exception, SystemExit): self._draw()          # a sweep doesn't end because a screen did; rich exits on a closed pipe
+            with suppress(Exception, SystemExit): self._draw()          # rich exits where a pipe was closed
 
     def _draw(self, more:str='', last:bool=False)->None:
         self.ledger.refresh()
