@@ -4,7 +4,7 @@ import subprocess, sys
 import pytest
 from conftest import ROOT, clean_env
 
-HEAVY = 'torch pandas matplotlib numpy scipy sklearn pyarrow IPython ipywidgets nbformat'.split()
+HEAVY = 'torch pandas matplotlib numpy scipy sklearn pyarrow optuna IPython ipywidgets nbformat'.split()
 REPORT = f"\nimport sys; print('LOADED', *[o for o in {HEAVY!r} if o in sys.modules])"
 HELP = '''
 import contextlib, io, sys
@@ -28,7 +28,7 @@ def loaded(code:str, tmp_path, **env)->list[str]:
     assert r.returncode == 0, r.stderr
     return r.stdout.rpartition('LOADED')[2].split()
 
-@pytest.mark.parametrize('code', ['import mlkit', HELP], ids=['import', 'help'])
+@pytest.mark.parametrize('code', ['import mlkit', 'import mlkit.tune', HELP], ids=['import', 'tune', 'help'])
 def test_loads_nothing_heavy(code, tmp_path): assert loaded(code, tmp_path) == []
 
 def test_logging_loads_nothing_heavy(tmp_path):

@@ -12,7 +12,7 @@ the block `with study.trial()`, work from any number of processes; the trials of
 # %% ../../nbs/tune/52_study.ipynb #c004
 import math, os, threading, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.config import default_project, find_store, make_store
 from ..core.files import safe_name
 from .goal import Goals
+from .live import Live
 from .sampler import as_sampler
 from .space import Space, key, nest
 from .stop import as_rule
@@ -27,7 +28,9 @@ from .storage import Lease, alive, optuna_storage
 from .trials import ATTR, Ledger, Row, _record, begin, create, end, new_study, report, study_attr
 from .workers import run_workers, work
 
-if TYPE_CHECKING: import pandas as pd # chkstyle: ignore
+if TYPE_CHECKING:
+    import pandas as pd # chkstyle: ignore
+    from mlkit.track.compare import Chart # chkstyle: ignore
 
 # %% ../../nbs/tune/52_study.ipynb #c007
 class Pruned(Exception): "This trial is not worth going on with; the block `with trial` takes it for an end, not for an error."
@@ -206,8 +209,9 @@ class _Burying(_New):
         tries = r.attrs.get('tries', 0) - bool(why)
         out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died")
         kept = {k: r.attrs[k] for k in ('checkpoint', 'again') if k in r.attrs}
-        if tries >= self.retries: return out
-        return [*out, create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept)]
+        if tries >= self.retries or r.number in self.ledger.replaced: return out
+        # The new one first: a worker that dies inside this write leaves a trial that is still to be buried, not one without an heir.
+        return [create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept), *out]
 
 # %% ../../nbs/tune/52_study.ipynb #c019
 class _Asking(_Burying):
@@ -264,10 +268,9 @@ class _Closing(_Asking):
         "The result of a trial that was taken for dead: a trial of its own, in place of the one that waits."
         book, worker = self.ledger, self.worker
         waits = [r for r in book.waiting.values() if r.attrs.get('retry_of') == row.number]
-        book.journal.append([o for r in waits for o in end(r.id, worker, 'fail', dropped=True)], sync=False)
-        id = len(book._ids)
+        dropped = [o for r in waits for o in end(r.id, worker, 'fail', dropped=True)]
         made = create(self.space, row.params, worker, retry_of=row.number, late=True)
-        book.journal.append([made, *end(id, worker, state, values, **attrs)])
+        book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
         return book.refresh().rows[-1]
 
 # %% ../../nbs/tune/52_study.ipynb #c023
@@ -314,12 +317,16 @@ class _Telling(_Closing):
 
     def _leave(self, trial:Trial, state:str, error:Any, stopped:bool)->None:
         if trial.told: return                                                 # by hand, inside the block
-        if stopped:
-            self.ledger.journal.append(self._lost(trial.row, 'interrupted'))
-            self.ledger.refresh()
-            return
+        if stopped: return self._put_back(trial.row.number)
         why = f'{type(error).__name__}: {error}' if state == 'fail' else None
         self.tell(trial, state=None if state == 'complete' else state, error=why)
+
+    def _put_back(self, number:int)->None:
+        "Let the point of an interrupted trial wait for whoever asks next."
+        with self._threads, self.ledger.journal.alone():
+            row = self.ledger.refresh().rows[number]
+            if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
+            self.ledger.refresh()
 
 # %% ../../nbs/tune/52_study.ipynb #c025
 class _Tracked(_Telling):
@@ -365,11 +372,13 @@ class _Running(_Tracked):
         trials:int|None=None, # In all, with those of earlier sessions; None goes on until the space is exhausted
         workers:int=1, # Processes; 1 works in this one
         gpus:float|None=None, # Devices for each worker, leased: 1, 2, or 0.5 to share one
+        progress:bool=True, # Show a table while it runs
     )->Any: # The study
         "Try `fn` until there are `trials`; what fails is recorded, and what died is tried again."
         if trials is None and math.isinf(self.space.size): raise ValueError('This space has no end: say how many trials=')
-        if workers > 1 or gpus: run_workers(self, fn, trials, workers, gpus)
-        else: work(self, fn, trials)
+        with Live(self, trials) if progress else nullcontext():
+            if workers > 1 or gpus: run_workers(self, fn, trials, workers, gpus)
+            else: work(self, fn, trials)
         return self
 
 # %% ../../nbs/tune/52_study.ipynb #c029
@@ -398,6 +407,23 @@ class Study(_Running):
             measured = {**r.metrics, **dict(zip(names, r.values or []))}
             return dict(state=r.state, **measured, **r.params, error=r.attrs.get('error'), run=r.attrs.get('run'))
         return pd.DataFrame([one(r) for r in self.rows], index=pd.RangeIndex(len(self.ledger.rows), name='trial'))
+
+    def plot(self,
+        kind:str|None=None, # 'history', 'slices', 'contour', 'parallel', 'importance', 'pareto', 'curves'; None gives an overview
+        *names:str, # Settings, for slices, contour and parallel; goals for pareto
+        goal:str|None=None, # The metric to draw; the first goal by default
+    )->'Chart': # Shows itself in a notebook; `.save(path)` writes it
+        "A chart of the trials."
+        from mlkit.tune.plots import plot
+        return plot(self, kind, *names, goal=goal)
+
+    def importance(self,
+        goal:str|None=None, # A metric; the first goal by default
+        method:str='auto', # 'auto', 'fanova' or 'ped_anova'
+    )->'pd.DataFrame': # By setting: `share`, and `low` and `high` between which nine of ten resamples lie
+        "How much of the differences between trials each setting explains."
+        from mlkit.tune.importance import of_study
+        return of_study(self, goal, method)
 
     @property
     def optuna(self)->Any:
