@@ -2,7 +2,7 @@
 import {View} from './view.js'
 
 const source = {
-  can: new Set(['csv', 'compare', 'run', 'by', 'brief', 'machine']),
+  can: new Set(['csv', 'compare', 'run', 'by', 'brief', 'machine', 'importance']),
   async ask(name, pairs) {
     const r = await fetch(`api/${name}?${new URLSearchParams(pairs)}`)
     if (!r.ok) throw new Error((await r.json().catch(() => ({}))).error || `The page's server said ${r.status}`)

@@ -1,6 +1,6 @@
 // The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
 //   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
-//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run', 'by' for means of groups,
+//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'by' for means of groups, 'importance', of groups,
 //                                 and 'brief' for the keys of known runs that fulfil a condition
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
@@ -8,6 +8,7 @@ import {Chart} from './chart.js'
 import {colourings, groups, joined, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
 import {h} from './dom.js'
 import {compare, showRun} from './sheet.js'
+import {Space} from './space.js'
 import {RunTable} from './table.js'
 
 const MOST = 10
@@ -48,11 +49,14 @@ export class View {
             ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn'))),
           ref('legend', h('p', {className: 'legend'})),
           ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
-        ref('charts', h('div', {className: 'charts'})))))
+        ref('right', h('div', {}, ref('charts', h('div', {className: 'charts'})))))))
     this.table = new RunTable($.table, {
       choose: (key, on) => this.choose(key, on), light: run => this.light(run),
       open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null, sorted: () => this.remember(),
     })
+    this.space = new Space($.right, {source: this.source, choose: keys => this.chooseOnly(keys), where: () => $.where.value, remember: () => this.remember(),
+      open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null})
+    $.right.prepend(this.space.root)
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
     $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load(true) })
@@ -65,7 +69,7 @@ export class View {
     this.visibility = () => this.follow()
     document.addEventListener('visibilitychange', this.visibility)
     this.scheme = matchMedia('(prefers-color-scheme: dark)')
-    this.recolour = () => { for (const c of this.charts.values()) c.plot.redraw(false); this.table.draw() }
+    this.recolour = () => { for (const c of this.charts.values()) c.plot.redraw(false); this.table.draw(); this.space.draw() }
     this.scheme.addEventListener('change', this.recolour)
   }
 
@@ -74,6 +78,7 @@ export class View {
     document.removeEventListener('visibilitychange', this.visibility)
     this.scheme.removeEventListener('change', this.recolour)
     for (const c of this.charts.values()) c.destroy()
+    this.space.destroy()
     this.root.replaceChildren()
   }
 
@@ -86,6 +91,7 @@ export class View {
       logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value, by: $.by.value,
       spread: $.by.value && $.spread.value !== 'range' ? $.spread.value : '', all: [...this.whole].join(','),
       sort: `${this.table.down ? '-' : ''}${this.table.key}`}
+    Object.assign(o, this.space.state)
     if (this.picked) o.runs = [...this.chosen].join(',')
     return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
   }
@@ -99,6 +105,7 @@ export class View {
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
+    this.space.open = !!o.space; this.space.wanted = o.result
     this.wantedX = o.x; this.wanted = {colour: o.colour, by: o.by}
     $.spread.value = o.spread === 'std' ? 'std' : 'range'
     this.whole = new Set((o.all || '').split(',').filter(Boolean))
@@ -128,6 +135,7 @@ export class View {
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
     this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style})
+    this.space.set(rows, this.style, this.main)
     this.$.count.textContent = this.table.said
     this.chose([...this.chosen])
   }

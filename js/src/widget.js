@@ -41,7 +41,7 @@ function connect(model) {
   window.addEventListener('pagehide', left)
   window.addEventListener('pageshow', back)
   return {
-    can: new Set(['csv', 'compare', 'run', 'by', 'brief', 'machine']),
+    can: new Set(['csv', 'compare', 'run', 'by', 'brief', 'machine', 'importance']),
     ask(name, pairs) {
       if (name === 'runs' && !opened && first.rows) { opened = true; if (!pairs.some(p => p[1])) return Promise.resolve(first) }
       const found = name === 'series' && pushed.find(pairs)

@@ -221,7 +221,7 @@ class Answers:
         self.shelf = Shelf()
         self.kinds = dict(runs=self._rows, series=self._series, csv=lambda q: table(self.runs_of(q), q),
             compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q),
-            machine=lambda q: examined(self.runs_of(q)))
+            machine=lambda q: examined(self.runs_of(q)), importance=self._importance)
 
     def __call__(self,
         name:str, # One of `kinds`
@@ -268,6 +268,10 @@ class Answers:
 
     def _empty(self, where:str, found:Sequence)->str:
         return '' if found else f'No run where {where.strip()}' if where.strip() else repr(self.found)
+
+    def _importance(self, q:Query)->dict[str, Any]:
+        from mlkit.ui.importance import explained
+        return explained([row_of(r) for r in self._where(_one(q, 'where'))], _one(q, 'metric'))
 
     def _series(self, q:Query)->bytes:
         "The lines of some metrics of some runs, or of their groups; see `mlkit.ui.series.pack`."

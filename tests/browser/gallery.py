@@ -78,6 +78,14 @@ def wrong(tab):
     tab.press('[data-ref=where]', 'Enter')
     tab.wait_for_selector('[data-ref=error]:not(:empty)')
 
+def brush(tab):
+    box = tab.locator('.lines canvas').bounding_box()
+    tab.mouse.move(box['x'] + 56, box['y'] + 5)
+    tab.mouse.down()
+    tab.mouse.move(box['x'] + 56, box['y'] + 130, steps=5)
+    tab.mouse.up()
+    tab.wait_for_selector('.shares b')
+
 SHEET = click('tbody .open')
 SHOTS = {                                                     # project, address, width, scheme, act
     'light': ('digits', '', 1280, 'light', None), 'dark': ('digits', '', 1280, 'dark', hover),
@@ -89,6 +97,8 @@ SHOTS = {                                                     # project, address
     'nan': ('nan', '', 1280, 'light', None),
     'spikes': ('spikes', '#smooth=0.95', 1280, 'light', None), 'error': ('digits', '', 1280, 'dark', wrong),
     'sheet': ('one', '', 1280, 'light', click('tbody .open', 'details:nth-of-type(1) summary', 'details:nth-of-type(2) summary')),
+    'space': ('digits', '#space=1&colour=config.lr', 1280, 'light', brush), 'space-dark': ('digits', '#space=1', 700, 'dark', None),
+    'space-many': ('many', '#space=1&colour=summary.loss', 1280, 'light', None), 'space-odd': ('odd', '#space=1', 1280, 'dark', None),
     'compare': ('digits', '', 1280, 'light', click('[data-ref=none]', *(f'[aria-label="Draw run {i}"]' for i in (1, 2)),
         '[data-ref=compare]')),
 }

@@ -1,0 +1,220 @@
+// Settings against results: parallel coordinates with brushes, a scatter, and the importance of each setting; over all runs that are listed.
+import {axisOf, brushed, candidates, nudged, said} from './spacedata.js'
+import {number} from './data.js'
+import {h} from './dom.js'
+
+const TALL = 220, TOP = 10, BOTTOM = 14, SIDE = 56, MOST = 9
+
+export class Space {
+  constructor(root, {source, choose, open, where, remember}) {
+    Object.assign(this, {source, choose, openRun: open, where, remember, rows: [], brushes: new Map(), lit: null, style: new Map()})
+    const select = label => h('label', {}, `${label} `, h('select'))
+    this.labels = {result: select('result'), x: select('x'), y: select('y')}
+    this.keep = h('button', {type: 'button'})
+    this.clear = h('button', {type: 'button'}, 'Clear')
+    this.heads = h('div', {className: 'axes'})
+    this.canvas = h('canvas', {role: 'img'})
+    this.scatter = h('canvas', {role: 'img'})
+    this.tip = h('div', {className: 'tip', hidden: true})
+    this.bars = h('div', {className: 'shares'})
+    this.body = h('div', {},
+      h('p', {className: 'summary'}, this.labels.result, ' ', this.keep, ' ', this.clear, ' Drag along an axis to choose a range.'),
+      h('div', {className: 'lines'}, this.heads, this.canvas),
+      h('div', {className: 'two'}, h('div', {}, h('p', {className: 'summary'}, this.labels.x, ' ', this.labels.y), h('div', {className: 'cloud'}, this.scatter, this.tip)),
+        h('div', {}, h('h3', {}, 'Importance of the settings'), this.bars)))
+    this.root = h('details', {className: 'space'}, h('summary', {}, 'Settings and results'), this.body)
+    root.append(this.root)
+    this.root.addEventListener('toggle', () => { this.draw(); this.ask(); remember() })
+    for (const [k, o] of Object.entries(this.labels)) o.lastChild.addEventListener('change', () => { if (k === 'result') { this.asked = null; this.ask() } this.draw(); remember() })
+    this.keep.addEventListener('click', () => this.choose(this.inside().map(o => o.key)))
+    this.clear.addEventListener('click', () => { this.brushes.clear(); this.draw() })
+    this.canvas.addEventListener('pointerdown', e => this.drag(e))
+    this.scatter.addEventListener('pointermove', e => this.point(e))
+    this.scatter.addEventListener('pointerleave', () => { this.tip.hidden = true; this.light(null) })
+    this.scatter.addEventListener('click', e => { const o = this.near(e); if (o) this.openRun?.(o.key) })
+    this.resize = new ResizeObserver(() => this.draw())
+    this.resize.observe(this.body)
+  }
+
+  get open() { return this.root.open }
+  set open(on) { this.root.open = on }
+  get state() { return {space: this.open ? '1' : '', result: this.open ? this.labels.result.lastChild.value : ''} }
+
+  set(rows, style, main) {
+    Object.assign(this, {rows, style})
+    const {settings, results} = candidates(rows), all = [...settings, ...results], wanted = this.wanted || `summary.${main}`
+    this.root.hidden = !settings.length || !results.length
+    const fill = (label, keys, first) => {
+      const o = label.lastChild, was = o.value
+      if (keys.join() !== [...o.options].map(p => p.value).join()) o.replaceChildren(...keys.map(k => h('option', {value: k}, k.replace(/^(config|summary)\./, ''))))
+      o.value = keys.includes(was) ? was : keys.includes(first) ? first : keys[0] || ''
+    }
+    fill(this.labels.result, results, wanted)
+    fill(this.labels.x, all, settings[0]); fill(this.labels.y, all, this.labels.result.lastChild.value)
+    this.settings = settings
+    if (this.open) { this.draw(); this.ask() }
+  }
+
+  inside() { return brushed(this.rows, this.axes || [], this.brushes) }
+  light(key) { if (this.lit !== key) { this.lit = key; this.draw() } }
+
+  // -- parallel coordinates
+  size(canvas, tall) {
+    const ratio = devicePixelRatio, wide = canvas.parentElement.clientWidth
+    canvas.width = wide * ratio; canvas.height = tall * ratio
+    canvas.style.width = `${wide}px`; canvas.style.height = `${tall}px`
+    const c = canvas.getContext('2d')
+    c.scale(ratio, ratio)
+    c.font = '11px system-ui'
+    return [c, wide]
+  }
+  at(i) { return this.axes.length < 2 ? SIDE : SIDE + i * (this.wide - 2 * SIDE) / (this.axes.length - 1) }
+  up(p) { return TOP + (1 - p) * (TALL - TOP - BOTTOM) }
+  css(name) { return getComputedStyle(this.root).getPropertyValue(name).trim() }
+
+  draw() {
+    if (!this.open || !this.rows.length || !this.settings || !this.body.clientWidth) return
+    const result = this.labels.result.lastChild.value
+    this.axes = [...this.settings.slice(0, MOST - 1), result].map(k => axisOf(this.rows, k))
+    for (const k of [...this.brushes.keys()]) if (!this.axes.some(o => o.key === k)) this.brushes.delete(k)
+    const [c, wide] = this.size(this.canvas, TALL), kept = new Set(this.inside().map(o => o.key))
+    this.wide = wide
+    const order = [...this.rows].sort((a, b) => kept.has(a.key) - kept.has(b.key) || (a.key === this.lit) - (b.key === this.lit))
+    c.lineJoin = 'round'
+    for (const row of order) {
+      const on = kept.has(row.key)
+      c.strokeStyle = on ? this.style.get(row.key)?.color || this.css('--dim') : this.css('--line')
+      c.globalAlpha = !on ? 0.35 : this.lit && this.lit !== row.key ? 0.25 : this.rows.length > 300 ? 0.35 : 0.75
+      c.lineWidth = this.lit === row.key ? 2.5 : 1.2
+      c.beginPath()
+      let pen = false
+      this.axes.forEach((o, i) => {
+        const p = o.place(row[o.key])
+        if (p === null) { pen = false; return }
+        pen ? c.lineTo(this.at(i), this.up(p)) : c.moveTo(this.at(i), this.up(p)); pen = true
+      })
+      c.stroke()
+    }
+    c.globalAlpha = 1; c.lineWidth = 1
+    this.axes.forEach((o, i) => this.axis(c, o, i))
+    this.names()
+    this.canvas.setAttribute('aria-label', `${kept.size} of ${this.rows.length} runs over ${this.axes.map(o => o.name).join(', ')}`)
+    this.keep.textContent = `Draw these ${kept.size}`
+    this.clear.disabled = !this.brushes.size
+    this.cloud(kept)
+  }
+
+  axis(c, o, i) {
+    const x = this.at(i), brush = this.brushes.get(o.key)
+    c.strokeStyle = c.fillStyle = this.css('--dim')
+    c.beginPath(); c.moveTo(x, this.up(0)); c.lineTo(x, this.up(1)); c.stroke()
+    for (const t of o.ticks) {
+      const wide = c.measureText(t.text).width
+      c.fillStyle = this.css('--bg'); c.globalAlpha = 0.75
+      c.fillRect(x - wide - 8, this.up(t.at) - 6, wide + 4, 13)
+      c.globalAlpha = 1; c.fillStyle = this.css('--dim')
+      c.fillText(t.text, x - wide - 6, this.up(t.at) + 4)
+    }
+    if (!brush) return
+    c.fillStyle = this.css('--accent'); c.globalAlpha = 0.35
+    c.fillRect(x - 6, this.up(brush[1]), 12, Math.max(2, this.up(brush[0]) - this.up(brush[1])))
+    c.globalAlpha = 1
+  }
+
+  // The names stand above their axes as buttons, so that keys can brush as well.
+  names() {
+    const focus = this.heads.contains(document.activeElement) ? document.activeElement.dataset.axis : null
+    this.heads.replaceChildren(...this.axes.map((o, i) => {
+      const brush = this.brushes.get(o.key), b = h('button', {type: 'button', title: `${said(o, brush)}. Arrows move the lower end, with Shift the upper one`}, o.name)
+      b.dataset.axis = o.key
+      b.setAttribute('aria-label', said(o, brush))
+      b.style.left = `${this.at(i)}px`
+      b.style.maxWidth = `${Math.max(48, (this.wide - 2 * SIDE) / Math.max(1, this.axes.length - 1) - 8)}px`
+      if (brush) b.classList.add('on')
+      b.addEventListener('click', () => { this.brushes.delete(o.key); this.draw() })
+      b.addEventListener('keydown', e => {
+        if (e.key === 'Escape') this.brushes.delete(o.key)
+        else if (e.key === 'ArrowUp' || e.key === 'ArrowDown') { const next = nudged(this.brushes.get(o.key), e.key, e.shiftKey); next ? this.brushes.set(o.key, next) : this.brushes.delete(o.key) }
+        else return
+        e.preventDefault()
+        this.draw()
+      })
+      return b
+    }))
+    if (focus) [...this.heads.children].find(o => o.dataset.axis === focus)?.focus()
+  }
+
+  drag(e) {
+    const i = this.axes.findIndex((_, i) => Math.abs(e.offsetX - this.at(i)) < 14)
+    if (i < 0) return
+    const key = this.axes[i].key, box = this.canvas.getBoundingClientRect()
+    const place = o => Math.min(1, Math.max(0, 1 - (o.clientY - box.top - TOP) / (TALL - TOP - BOTTOM))), from = place(e)
+    const move = o => { const to = place(o); this.brushes.set(key, [Math.min(from, to), Math.max(from, to)]); this.draw() }
+    const end = o => {
+      removeEventListener('pointermove', move); removeEventListener('pointerup', end)
+      if (Math.abs(place(o) - from) < 0.01) { this.brushes.delete(key); this.draw() }
+    }
+    addEventListener('pointermove', move); addEventListener('pointerup', end)
+    e.preventDefault()
+  }
+
+  // -- the scatter
+  cloud(kept) {
+    const [c, wide] = this.size(this.scatter, TALL), [x, y] = ['x', 'y'].map(k => axisOf(this.rows, this.labels[k].lastChild.value))
+    const px = p => 58 + p * (wide - 74), py = p => this.up(0.04 + p * 0.92) - 8
+    c.strokeStyle = this.css('--grid'); c.fillStyle = this.css('--dim')
+    for (const t of x.ticks) { c.beginPath(); c.moveTo(px(t.at), TOP); c.lineTo(px(t.at), TALL - 18); c.stroke(); c.textAlign = 'center'; c.fillText(t.text, px(t.at), TALL - 4) }
+    for (const t of y.ticks) { c.beginPath(); c.moveTo(52, py(t.at)); c.lineTo(wide - 8, py(t.at)); c.stroke(); c.textAlign = 'right'; c.fillText(t.text, 46, py(t.at) + 4) }
+    this.dots = []
+    for (const row of [...this.rows].sort((a, b) => kept.has(a.key) - kept.has(b.key))) {
+      const p = x.place(row[x.key]), q = y.place(row[y.key])
+      if (p === null || q === null) continue
+      const on = kept.has(row.key), dot = {row, x: px(p), y: py(q)}
+      if (on) this.dots.push(dot)
+      c.globalAlpha = on ? 0.85 : 0.3
+      c.fillStyle = on ? this.style.get(row.key)?.color || this.css('--dim') : this.css('--line')
+      c.beginPath(); c.arc(dot.x, dot.y, this.lit === row.key ? 6 : 3.5, 0, 7); c.fill()
+    }
+    c.globalAlpha = 1
+    this.scatter.setAttribute('aria-label', `${y.name} against ${x.name}, ${this.dots.length} runs`)
+    this.over = [x, y]
+  }
+
+  near(e) {
+    let best = null, far = 144
+    for (const o of this.dots || []) { const d = (o.x - e.offsetX) ** 2 + (o.y - e.offsetY) ** 2; if (d < far) { far = d; best = o } }
+    return best?.row
+  }
+  point(e) {
+    const row = this.near(e)
+    this.tip.hidden = !row
+    this.scatter.style.cursor = row && this.openRun ? 'pointer' : ''
+    if (row) {
+      this.tip.replaceChildren(h('div', {className: 'near'}, row.name?.trim() || row.id), ...this.over.map(o => h('div', {}, h('span', {}, o.name), h('b', {}, number(row[o.key])))))
+      this.tip.style.left = `${Math.min(e.offsetX + 14, this.scatter.clientWidth - this.tip.offsetWidth - 4)}px`
+      this.tip.style.top = `${Math.max(0, e.offsetY - this.tip.offsetHeight - 8)}px`
+    }
+    this.light(row?.key || null)
+  }
+
+  // -- importance, asked for once for each result and set of runs
+  async ask() {
+    const result = this.labels.result.lastChild.value.replace(/^summary\./, ''), about = `${result}\n${this.where()}\n${this.rows.length}`
+    if (!this.open || !result || this.asked === about || !this.source.can?.has('importance')) { this.bars.parentElement.hidden = !this.source.can?.has('importance'); return }
+    this.asked = about
+    try {
+      const {shares, said} = await this.source.ask('importance', [['metric', result], ['where', this.where()]])
+      if (this.asked === about) this.share(shares, said)
+    } catch (e) { this.bars.replaceChildren(h('p', {className: 'summary'}, e.message)) }
+  }
+  share(shares, said) {
+    this.bars.replaceChildren(...(said ? [h('p', {className: 'summary'}, said)] : []), ...shares.slice(0, 12).map(([name, share, low, high]) => {
+      const bar = h('i'), range = h('s'), percent = v => `${Math.round(100 * v)} %`
+      bar.style.width = `${100 * share}%`; range.style.left = `${100 * low}%`; range.style.width = `${100 * Math.max(0.004, high - low)}%`
+      return h('div', {title: `${name}: ${percent(share)}, between ${percent(low)} and ${percent(high)} when runs are drawn anew`},
+        h('span', {}, name), h('span', {className: 'track'}, bar, range), h('b', {}, percent(share)))
+    }))
+  }
+
+  destroy() { this.resize.disconnect() }
+}
