@@ -2563,6 +2563,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlkit.tune.plots._curve': ('tune/plots.html#_curve', 'mlkit/tune/plots.py'),
                                   'mlkit.tune.plots._dots': ('tune/plots.html#_dots', 'mlkit/tune/plots.py'),
                                   'mlkit.tune.plots._drawn': ('tune/plots.html#_drawn', 'mlkit/tune/plots.py'),
+                                  'mlkit.tune.plots._even': ('tune/plots.html#_even', 'mlkit/tune/plots.py'),
                                   'mlkit.tune.plots._failed': ('tune/plots.html#_failed', 'mlkit/tune/plots.py'),
                                   'mlkit.tune.plots._first_two': ('tune/plots.html#_first_two', 'mlkit/tune/plots.py'),
                                   'mlkit.tune.plots._grid': ('tune/plots.html#_grid', 'mlkit/tune/plots.py'),

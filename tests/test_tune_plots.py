@@ -208,3 +208,21 @@ def test_a_diverged_trial_is_not_all_that_differs():
     before = importance(rs, SPACE).share
     rs[7].values[0] = 1e12
     assert abs(importance(rs, SPACE).share - before).max() < .15
+
+def test_a_study_of_the_store(tmp_path):
+    "As a user has it: opened again by name, with one trial that failed, one that runs and one that waits."
+    from mlkit.tune.study import Study
+    study = Study('real', SPACE, ['max acc', 'min time'], sampler='random', seed=0, store=tmp_path, project='p', track=False)
+    def fn(t):
+        if t.number == 3: raise RuntimeError('boom')
+        for e in range(4): t.report(acc=score(t.row.params)*(1 - .5**(e + 1)))
+        t.report(acc=score(t.row.params), time=t['width']*1.)
+    study.run(fn, trials=24, progress=False)
+    study.ask()
+    study.ledger.journal.append(study._lost(study.rows[5], ''))
+    again = Study('real', store=tmp_path, project='p')
+    for kind in (None, *KINDS): drawn(again.plot(kind))
+    drawn(again.plot('contour', 'lr', 'act', goal='time'))
+    assert again.plot('pareto').save(tmp_path/'front.svg').stat().st_size > 4000
+    assert again.importance('time').index[0] == 'width' and again.importance(method='ped_anova').attrs['method'] == 'ped_anova'
+    with pytest.raises(ValueError, match="'loss' is no goal; there is acc, time"): again.plot(goal='loss')

@@ -141,7 +141,7 @@ def _failed(ax:Any, numbers:list[int], seen:Seen)->None:
     ax.plot(numbers, [lo - gap if seen.sign < 0 else hi + gap]*len(numbers), 'x', **look)
     ax.set_ylim(*((lo - 2*gap, hi) if seen.sign < 0 else (lo, hi + 2*gap)))
 
-# %% ../../nbs/tune/51g_plots.ipynb #c020
+# %% ../../nbs/tune/51g_plots.ipynb #c021
 def _where(seen:Seen, k:str)->tuple[Callable[[Any], float], list[tuple[float, str]]|None, bool]:
     "The place of a value of `k` on an axis, the ticks of a choice, and whether the axis is logarithmic."
     values = [r.params[k] for r in seen.done if k in r.params]
@@ -171,7 +171,7 @@ def _words(axis:Any, ax:Any, ticks:list, which:str)->None:
     getattr(ax, f'set_{which}ticks')([i for i, _ in ticks][::every], [_plain(w) for w in words], **look)
     getattr(ax, f'set_{which}lim')(-.6, len(ticks) - .4)
 
-# %% ../../nbs/tune/51g_plots.ipynb #c021
+# %% ../../nbs/tune/51g_plots.ipynb #c022
 def _slice(ax:Any, seen:Seen, k:str)->None:
     "Draw one setting against the result."
     import numpy as np
@@ -188,7 +188,7 @@ def _slice(ax:Any, seen:Seen, k:str)->None:
     few = f' ({len(have)} of {len(seen.done)} trials)' if len(have) < len(seen.done) else ''
     _axis(ax.xaxis, ax, ticks, log, short(k, 26 - len(few)//2) + few, seen.study.space.dists[k].kind)
 
-# %% ../../nbs/tune/51g_plots.ipynb #c023
+# %% ../../nbs/tune/51g_plots.ipynb #c024
 def slices(
     seen:Seen, # The study
     *names:str, # Settings; all that differ by default, twelve at most
@@ -212,7 +212,7 @@ def _sliced(fig:Any, shape:tuple[int, int], seen:Seen, ks:Sequence[str], over:st
     if hasattr(fig, 'get_layout_engine') and (engine := fig.get_layout_engine()): engine.set(w_pad=.09)
     return axs[0]
 
-# %% ../../nbs/tune/51g_plots.ipynb #c026
+# %% ../../nbs/tune/51g_plots.ipynb #c028
 def _surface(at:Any, z:Any, gx:Any, gy:Any)->Any:
     "The mean of `z` near each point of a grid, NaN where no trial is near; all between 0 and 1."
     import numpy as np
@@ -229,7 +229,7 @@ def _unit(values:Sequence[float], log:bool, ticks:list|None)->tuple[Any, Callabl
     span = (hi - lo) or 1.
     return (v - lo)/span, lambda u: 10**(lo + span*u) if log else lo + span*u
 
-# %% ../../nbs/tune/51g_plots.ipynb #c027
+# %% ../../nbs/tune/51g_plots.ipynb #c029
 def contour(
     seen:Seen, # The study
     *names:str, # Two settings; the two that matter most by default
@@ -257,7 +257,7 @@ def contour(
     _bar(chart, shown or points)
     return chart
 
-# %% ../../nbs/tune/51g_plots.ipynb #c029
+# %% ../../nbs/tune/51g_plots.ipynb #c031
 def _grid(ticks:list|None)->tuple[Any, Any]:
     "Where a surface is drawn along one axis, and where it is looked up: a choice is flat in its band."
     import numpy as np
@@ -280,14 +280,14 @@ def _bar(chart:Chart, shown:Any)->None:
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, colors=_INK)
 
-# %% ../../nbs/tune/51g_plots.ipynb #c030
+# %% ../../nbs/tune/51g_plots.ipynb #c032
 def _first_two(seen:Seen)->list[str]:
     "The two settings that matter most; the first two where that can't be said."
     if len(seen.settings((), 2)) < 2: raise ValueError(f'A contour is over two settings, and only {seen.names[0]} differs')
     try: return list(ranked(seen, 0).index[:2])
     except ValueError: return seen.names[:2]
 
-# %% ../../nbs/tune/51g_plots.ipynb #c032
+# %% ../../nbs/tune/51g_plots.ipynb #c034
 def ranked(seen:Seen, resamples:int=20)->Any:
     "The importance of the settings."
     return importance(seen.rows, seen.study.space, seen.i, seen.goal.mode, resamples=resamples)
@@ -311,7 +311,7 @@ def shares(
     ax.grid(axis='x', color=_FAINT, alpha=.45, linewidth=.8)
     return chart
 
-# %% ../../nbs/tune/51g_plots.ipynb #c036
+# %% ../../nbs/tune/51g_plots.ipynb #c042
 def parallel(
     seen:Seen, # The study
     *names:str, # Settings; all that differ by default, eight at most
@@ -320,7 +320,7 @@ def parallel(
     "Each trial as a line through its settings to its result."
     ks, n = seen.settings(names, 8), len(seen.done)
     have = sorted((r for r in seen.done if r is not seen.best), key=seen.cost, reverse=True)[-199:] + [seen.best]*bool(seen.best)
-    axes = [_column([r.params.get(k, _column) for r in have]) for k in ks] + [_scale([seen.clipped(r) for r in have])]
+    axes = [_column([r.params.get(k, _column) for r in have], _where(seen, k)[1:]) for k in ks] + [_scale([seen.clipped(r) for r in have])]
     lines = [list(o) for o in zip(*(places for places, _ in axes), strict=True)]
     of = f'the best {len(have)} of {n} trials' if len(have) < n else f'{n} trial{"s"*(n != 1)}'
     chart = _canvas(f'{short(seen.goal.metric, 50)} of {of}', ax, (1.8 + 1.6*len(axes), 3.8))
@@ -331,14 +331,23 @@ def parallel(
 
 _NOT_SET = -.16
 
-def _column(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks
+def _column(values:list, axis:tuple)->tuple[list, list]: # Positions from 0 to 1, and ticks
     "Where the values of a setting stand; below the others where a trial doesn't have it."
     there = [v for v in values if v is not _column]
-    places, ticks = _scale(there)
+    places, ticks = _scale(there) if any(axis) or not there else _even(there)
     left = iter(places)
     ticks = [(y, short(word, 16)) for y, word in ticks] + [(_NOT_SET, 'not set')]*(len(there) < len(values))
     return [_NOT_SET if v is _column else next(left) for v in values], ticks
 
+def _even(values:list)->tuple[list, list]: # Positions from 0 to 1, and ticks
+    "Where numbers stand that aren't drawn from a logarithmic distribution."
+    import numpy as np
+    lo, hi = min(values), max(values)
+    def place(v): return .5 if hi == lo else float((v - lo)/(hi - lo))
+    marks = sorted(set(values)) if len(set(values)) <= 6 else np.linspace(lo, hi, 5)
+    return [place(v) for v in values], [(place(v), show_number(float(f'{v:.3g}'))) for v in marks]
+
+# %% ../../nbs/tune/51g_plots.ipynb #c043
 def _recoloured(ax:Any, lines:list[list], seen:Seen)->None:
     "The brighter the better; the best, which is the last line, in its own colour."
     from matplotlib import colormaps
@@ -346,7 +355,7 @@ def _recoloured(ax:Any, lines:list[list], seen:Seen)->None:
         drawn.set(color=colormaps['viridis'](.95*(y[-1] if seen.sign < 0 else 1 - y[-1])), linewidth=1.5, alpha=.75)
     if seen.best: ax.lines[len(lines) - 1].set(color=_BEST, linewidth=3, alpha=1)
 
-# %% ../../nbs/tune/51g_plots.ipynb #c039
+# %% ../../nbs/tune/51g_plots.ipynb #c047
 def curves(
     seen:Seen, # The study
     ax:Any=None, # Draw here
@@ -383,7 +392,7 @@ def _keys(ax:Any)->tuple[list, list[str]]:
     words = [w for w in ('best', *(w for w, _ in _STATES.values())) if w in there]
     return [Line2D([], [], color=there[w].get_color(), linewidth=2) for w in words], words
 
-# %% ../../nbs/tune/51g_plots.ipynb #c042
+# %% ../../nbs/tune/51g_plots.ipynb #c051
 def front(
     points:Sequence[Any], # Costs, a tuple for each: the lower the better
 )->list[int]: # Positions in `points`
@@ -423,7 +432,7 @@ def pareto(
     _legend(chart.ax)
     return chart
 
-# %% ../../nbs/tune/51g_plots.ipynb #c046
+# %% ../../nbs/tune/51g_plots.ipynb #c055
 def overview(
     seen:Seen, # The study
 )->Chart:
@@ -455,7 +464,7 @@ def _or_said(ax:Any, draw:Callable[[], Any])->None:
         ax.set_axis_off()
         ax.text(.5, .5, fill(str(e), 38).replace('$', r'\$'), ha='center', va='center', fontsize=9, color='#5f6b7a', transform=ax.transAxes)
 
-# %% ../../nbs/tune/51g_plots.ipynb #c048
+# %% ../../nbs/tune/51g_plots.ipynb #c057
 KINDS = dict(history=history, slices=slices, contour=contour, parallel=parallel, importance=shares, pareto=pareto, curves=curves)
 
 def plot(
