@@ -65,8 +65,8 @@ export class RunTable {
     const tr = h('tr', {}, h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, this.hooks.open ? this.opener(row, name) : name),
       h('td', {className: row.status}, row.status), h('td', {}, spark), ...cols.map(k => this.cell(row, k)))
     tr.dataset.run = row.key
-    tr.addEventListener('mouseenter', () => this.hooks.light(row.key))
-    tr.addEventListener('mouseleave', () => this.hooks.light(null))
+    for (const k of ['mouseenter', 'focusin']) tr.addEventListener(k, () => this.hooks.light(row.key))
+    for (const k of ['mouseleave', 'focusout']) tr.addEventListener(k, () => this.hooks.light(null))
     return tr
   }
 
