@@ -40,9 +40,9 @@ export class View {
       ref('empty', h('div', {className: 'empty', hidden: true})),
       ref('work', h('main', {},
         h('div', {},
-          h('p', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
+          ref('said', h('div', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
             ref('none', h('button', {type: 'button'}, 'Draw none')), ' ',
-            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn'))),
+            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn')))),
           ref('legend', h('p', {className: 'legend'})),
           ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
         ref('charts', h('div', {className: 'charts'})))))
@@ -50,6 +50,7 @@ export class View {
       choose: (key, on) => this.choose(key, on), light: run => this.light(run),
       open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null, sorted: () => this.remember(),
     })
+    $.said.append(' ', this.table.tools)
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
     $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load() })
@@ -80,9 +81,9 @@ export class View {
   get state() {
     const $ = this.$, o = {where: $.where.value, x: $.x.value, smooth: $.smooth.value === '0' ? '' : $.smooth.value, logx: $.logx.checked ? '1' : '',
       logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value,
-      sort: `${this.table.down ? '-' : ''}${this.table.key}`}
+      sort: `${this.table.down ? '-' : ''}${this.table.key}`, ...this.table.state}
     if (this.picked) o.runs = [...this.chosen].join(',')
-    return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
+    return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs' || k === 'cols'))
   }
   remember() { this.rememberWith(this.state) }
   recall(o) {
@@ -91,6 +92,7 @@ export class View {
     if (o.smooth) $.smooth.value = o.smooth
     $.logx.checked = !!o.logx; $.logy.checked = !!o.logy
     if (o.sort) { this.table.down = o.sort[0] === '-'; this.table.key = o.sort.replace(/^-/, '') }
+    this.table.recall(o)
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
@@ -117,7 +119,7 @@ export class View {
     this.style = style
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
-    this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style})
+    this.table.set(this.shown.map(k => this.rows.get(k)).filter(Boolean), {main: this.main, chosen: this.chosen, style: this.style, groupings: this.groupings})
     this.$.count.textContent = this.table.said
     this.chose([...this.chosen])
   }
@@ -125,7 +127,7 @@ export class View {
   // What colours may mean: each run its own, or a setting's or field's value.
   colours() {
     const $ = this.$, was = this.wantedColour || $.colour.value, all = ['', ...colourings([...this.rows.values()])]
-    this.wantedColour = null
+    this.wantedColour = null; this.groupings = all.slice(1)
     if (all.join() !== [...$.colour.options].map(o => o.value).join()) {
       $.colour.replaceChildren(...all.map(value => h('option', {value}, value.replace(/^config\./, '') || 'run')))
     }

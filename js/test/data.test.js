@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {coarse, colourings, columns, duration, groups, hash, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles, stylesBy, unpack, within} from '../src/data.js'
+import {coarse, colourings, columns, duration, fields, gathered, groups, hash, joined, mean, moved, nearest, newMetrics, number, panelTitle, parted, range, sorted, styles, stylesBy, unpack, within} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -113,4 +113,19 @@ test('the points of a window, and one more on either side', () => {
   assert.deepEqual(within(o, -1, 9), [0, 5])
   assert.deepEqual(within(o, 9, 10), [4, 5])
   assert.deepEqual(within({n: 0, x: []}, 0, 1), [0, 0])
+})
+
+test('rows gather by a value, in the order of their first', () => {
+  const rows = [{g: 2, v: 1}, {g: '2', v: 5}, {g: 2, v: 3}, {v: 'NaN'}, {g: null}]
+  assert.deepEqual(gathered(rows, 'g').map(o => [o.label, o.rows.length]), [['2', 2], ['2', 1], ['none', 2]])
+  assert.equal(mean(gathered(rows, 'g')[0].rows, 'v'), 2)
+  assert.equal(mean(gathered(rows, 'g')[2].rows, 'v'), null)
+  assert.deepEqual(fields([{'config.a': 1, name: 'x'}, {'summary.b': 1}]), ['duration', 'config.a', 'summary.b'])
+})
+
+test('names survive the address, with commas and all', () => {
+  const names = ['config.a,b', 'summary.100%', 'config.<b>', 'config.ü']
+  assert.deepEqual(parted(joined(names)), names)
+  assert.deepEqual(parted(''), [])
+  assert.deepEqual(parted('%zz'), ['%zz'])
 })

@@ -48,6 +48,11 @@ def test_the_page_has_no_serious_fault(url, scheme):
         assert faults(opened(tab, url)) == []
         tab.select_option('[data-ref=colour]', 'config.opt')
         assert faults(tab) == []
+        tab.select_option('.tools select', 'config.opt')
+        tab.locator('.menu summary').click()
+        tab.locator('.choices button', has_text='pin').first.click()
+        assert faults(tab) == []
+        tab.keyboard.press('Escape')
         tab.locator('.open').first.click()
         tab.wait_for_selector('dialog')
         assert faults(tab) == []
