@@ -2898,6 +2898,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'mlkit.ui.held.extremes': ('ui/held.html#extremes', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.stamp': ('ui/held.html#stamp', 'mlkit/ui/held.py')},
             'mlkit.ui.importance': { 'mlkit.ui.importance._columns': ('ui/importance.html#_columns', 'mlkit/ui/importance.py'),
+                                     'mlkit.ui.importance._differ': ('ui/importance.html#_differ', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance._numbers': ('ui/importance.html#_numbers', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance.explained': ('ui/importance.html#explained', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance.space_of': ('ui/importance.html#space_of', 'mlkit/ui/importance.py')},

@@ -14,7 +14,7 @@ export class Chart {
     this.said = h('p', {className: 'summary'})
     this.box = h('div', {className: 'plot'})
     this.tip = h('div', {className: 'tip', hidden: true})
-    this.heard = h('p', {className: 'heard', 'aria-live': 'polite'})
+    this.heard = h('p', {className: 'unseen', 'aria-live': 'polite'})
     this.fit = h('button', {type: 'button', hidden: true})
     this.fit.addEventListener('click', () => hooks.fit(this))
     const bar = h('div', {className: 'bar'}, this.heading, this.fit)
@@ -55,11 +55,13 @@ export class Chart {
         }]},
     }, [[0, 1], [0, 1]], this.box)
     this.plot.over.tabIndex = 0
-    this.plot.over.setAttribute('role', 'img')
+    this.plot.over.setAttribute('role', 'application')
+    this.plot.over.setAttribute('aria-roledescription', 'chart')
     this.label()
     this.plot.over.addEventListener('keydown', e => this.key(e))
     this.plot.over.addEventListener('wheel', e => this.wheel(e), {passive: false})
-    for (const k of ['mouseleave', 'blur']) this.plot.over.addEventListener(k, () => { this.reading = false; this.tip.hidden = true })
+    for (const k of ['mouseleave', 'blur']) this.plot.over.addEventListener(k, () => { this.keyed = false; this.tip.hidden = true })
+    this.plot.over.addEventListener('mousemove', () => { this.keyed = false })
   }
 
   xrange() {
@@ -79,17 +81,17 @@ export class Chart {
     return (this.logy || this.whole ? range(this.drawn, this.logy, lo, hi) : fitted(this.drawn, lo, hi)) || (this.logy ? [1, 10] : [0, 1])
   }
 
-  // A finger on the curve: the values under it are shown, and read out.
-  read(by) {
-    const u = this.plot, wide = u.over.clientWidth, at = Math.max(0, Math.min(wide - 1, Math.max(0, u.cursor.left) + by * Math.max(1, wide / 100)))
-    this.reading = true
-    u.setCursor({left: at, top: u.over.clientHeight / 2})
-    this.hover()
-    this.heard.textContent = [...this.tip.children].map(o => o.innerText.replace(/\s+/g, ' ')).join('; ')
+  // By Shift and arrows: a fiftieth of the chart further, and the values there are said.
+  point(right, down) {
+    const u = this.plot, {clientWidth: w, clientHeight: h} = u.over, {left, top} = u.cursor, at = (v, n) => Math.max(0, Math.min(n - 1, v))
+    this.keyed = true
+    u.setCursor(left < 0 ? {left: w / 2, top: h / 2} : {left: at(left + right * w / 50, w), top: at(top + down * h / 20, h)})
+    this.heard.textContent = this.tip.hidden ? 'Nothing is drawn here' : [...this.tip.children].map(o => [...o.childNodes].map(c => c.textContent).filter(Boolean).join(' ')).join(', ')
   }
 
   key(e) {
-    if (e.shiftKey && ['ArrowLeft', 'ArrowRight'].includes(e.key)) { e.preventDefault(); this.read(e.key === 'ArrowLeft' ? -1 : 1); return }
+    const side = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key]
+    if (e.shiftKey && side) { e.preventDefault(); this.point(...side); return }
     const how = {'+': {factor: 0.5}, '=': {factor: 0.5}, '-': {factor: 2}, ArrowLeft: {by: -0.25}, ArrowRight: {by: 0.25}, Escape: null}[e.key]
     if (how === undefined || e.ctrlKey || e.metaKey || e.altKey) return
     e.preventDefault()
@@ -208,14 +210,14 @@ export class Chart {
   dot(at, ratio) { if (at) this.plot.ctx.fillRect(at[0] - 1.5 * ratio, at[1] - 1.5 * ratio, 3 * ratio, 3 * ratio) }
 
   name(title) { if (title !== this.title) { this.title = this.heading.textContent = title; this.label() } }
-  label() { this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Escape shows all, Shift and arrows read values; Ctrl and the wheel zoom, Shift and dragging pan`) }
+  label() { this.plot.over.setAttribute('aria-label', `${this.title}: chart. + and - zoom, arrows pan, Shift and arrows tell values, Escape shows all; Ctrl and the wheel zoom, Shift and dragging pan`) }
 
   // Points a run out; one that isn't drawn here changes nothing.
   light(run) { if (!this.lines.some(o => o.run === run)) run = null; if (this.lit !== run) { this.lit = run; this.plot.redraw(false) } }
 
   hover() {
     const u = this.plot, {left, top} = u.cursor
-    if (left < 0 || !this.lines.length || !(this.reading || u.over.matches(':hover'))) { this.tip.hidden = true; return }
+    if (left < 0 || !this.lines.length || !(this.keyed || u.over.matches(':hover'))) { this.tip.hidden = true; return }
     const v = u.posToVal(left, 'x')
     const found = this.lines.filter(o => !o.raw && o.n).map(o => { const i = nearest(o.x, v); return {o, x: o.x[i], y: o.y[i], low: o.low?.[i], high: o.high?.[i]} })
       .sort((a, b) => b.y - a.y)

@@ -216,7 +216,7 @@ export function envelope(o, lo, hi, n) {
 }
 
 // Lines that came as a mean, a lower and an upper edge become one each, with `low` and `high`.
-export function joined(lines) {
+export function banded(lines) {
   const of = part => new Map(lines.filter(o => o.part === part).map(o => [`${o.metric}\n${o.run}`, o.y]))
   const low = of('low'), high = of('high')
   return lines.filter(o => !['low', 'high'].includes(o.part))
@@ -275,3 +275,32 @@ export function columns(rows, most = 6) {
   const summary = of('summary.').filter(([k]) => !axes.has(k.slice(8))).sort((a, b) => b[1].n - a[1].n).map(o => o[0]).slice(0, most)
   return [...config, ...summary]
 }
+
+// All that a column may show.
+export function fields(rows) {
+  const found = new Set(['duration'])
+  for (const row of rows) for (const k in row) if (k.startsWith('config.') || k.startsWith('summary.') || k === 'project' || k === 'id' || k === 'group') found.add(k)
+  return [...found]
+}
+
+// Rows that have the same value of a field, in the order in which the first of each comes.
+export function gathered(rows, key) {
+  const found = new Map()
+  for (const row of rows) {
+    const v = row[key], label = v === null || v === undefined || v === '' ? 'none' : number(v), id = label === 'none' ? 'none' : `${typeof v} ${v}`
+    if (!found.has(id)) found.set(id, {id, label, rows: []})
+    found.get(id).rows.push(row)
+  }
+  return [...found.values()]
+}
+
+// The mean of the numbers that rows have in a field; null without any.
+export function mean(rows, key) {
+  let n = 0, sum = 0
+  for (const row of rows) if (Number.isFinite(row[key])) { n++; sum += row[key] }
+  return n ? sum / n : null
+}
+
+// Names as one text for the address, and back; a name may hold a comma.
+export const joined = names => names.map(k => k.replace(/[%,]/g, encodeURIComponent)).join(',')
+export const parted = text => text.split(',').filter(Boolean).map(k => { try { return decodeURIComponent(k) } catch { return k } })

@@ -3,10 +3,14 @@ import {Chart} from './chart.js'
 import {PALETTE, groups, number, panelTitle, unpack} from './data.js'
 import {h} from './dom.js'
 
+// Where the focus goes when a sheet closes: a live table may have been listed anew meanwhile.
+const returned = (root, o) => (o?.isConnected ? o : [...root.querySelectorAll('.open')].find(b => o?.dataset?.open === b.dataset.open))
+
 export function sheet(root, title, ...children) {
+  const from = document.activeElement
   const close = h('button', {type: 'button'}, 'Close'), o = h('dialog', {className: 'sheet', 'aria-label': title}, h('div', {className: 'bar'}, h('h2', {}, title), close), ...children)
   close.addEventListener('click', () => o.close())
-  o.addEventListener('close', () => o.remove())
+  o.addEventListener('close', () => { o.remove(); returned(root, from)?.focus() })
   root.append(o)
   o.showModal()
   return o
@@ -20,7 +24,7 @@ const part = (title, ...children) => h('section', {}, h('h3', {}, title), ...chi
 export async function compare(root, source, keys) {
   const o = await source.ask('compare', keys.map(k => ['run', k]))
   const parts = Object.entries(o.parts).map(([k, rows]) => part(k, grid(['', ...o.names], rows)))
-  const code = o.code ? [part('code', h('pre', {}, ...o.code.split('\n').map(line =>
+  const code = o.code ? [part('code', h('pre', {tabIndex: 0}, ...o.code.split('\n').map(line =>
     h('span', {className: {'+': 'added', '-': 'removed'}[line[0]] || ''}, `${line}\n`))))] : []
   sheet(root, `${o.names[0]} and ${o.names[1]}`, ...(parts.length + code.length ? [...parts, ...code] : [h('p', {}, 'These two runs are the same.')]))
 }

@@ -1,19 +1,82 @@
-// The table of runs: sorts by itself, and tells its hooks what is chosen (choose), pointed at (light) and that the order changed (sorted).
-import {columns, duration, number, sorted} from './data.js'
+// The table of runs: sorts, groups and chooses columns by itself, and tells its hooks what is chosen (choose), pointed at (light) and that
+// it looks otherwise now (sorted). `tools` are its controls, for whoever shows it to place.
+import {columns, duration, fields, gathered, joined, mean, number, parted, sorted} from './data.js'
 import {h} from './dom.js'
 
-const PAGE = 100          // rows; more come when the end of these is in sight
+const CELLS = 4000        // of one page of rows, 100 rows at most; more come when the end of these is in sight
+const short = k => k.replace(/^(config|summary)\./, '')
 
 export class RunTable {
   constructor(root, hooks) {
     Object.assign(this, {root, hooks, rows: [], main: null, chosen: new Set(), style: new Map(), sparks: new Map(), key: 'started', down: true})
     this.head = h('thead'); this.body = h('tbody')
-    this.rest = []; this.most = PAGE
+    Object.assign(this, {rest: [], pages: 1, group: '', groupings: [], folded: new Set(), cols: null, pin: [], auto: []})
     root.append(h('table', {}, this.head, this.body))
+    this.controls()
     root.addEventListener('scroll', () => { if (root.scrollTop + 2 * root.clientHeight > root.scrollHeight) this.more() })
   }
 
-  set(rows, more) { Object.assign(this, {rows}, more); this.draw() }
+  set(rows, more) {
+    Object.assign(this, {rows}, more)
+    this.auto = columns(rows)
+    this.offer()
+    this.draw()
+  }
+
+  // -- what is shown, as plain strings
+  get state() { return {group: this.group, pin: joined(this.pin), ...(this.cols && {cols: joined(this.cols)})} }
+  recall(o) {
+    this.group = o.group || ''; this.pin = parted(o.pin || ''); this.cols = o.cols === undefined ? null : parted(o.cols)
+  }
+  changed() { this.pages = 1; this.draw(); this.hooks.sorted() }
+
+  // Pinned ones first, then the others in their order.
+  get shown() {
+    const all = this.cols || ['duration', ...this.auto]
+    return [...this.pin.filter(k => all.includes(k)), ...all.filter(k => !this.pin.includes(k))]
+  }
+
+  controls() {
+    this.by = h('select')
+    this.by.addEventListener('change', () => { this.group = this.by.value; this.folded.clear(); this.changed() })
+    this.menu = h('div', {className: 'choices'})
+    this.chooser = h('details', {className: 'menu'}, h('summary', {}, 'Columns'), this.menu)
+    this.chooser.addEventListener('toggle', () => (this.chooser.open ? this.list() : this.menu.replaceChildren()))
+    this.chooser.addEventListener('keydown', e => { if (e.key === 'Escape') { this.chooser.open = false; this.chooser.firstChild.focus(); e.stopPropagation() } })
+    this.tools = h('span', {className: 'tools'}, h('label', {}, 'group ', this.by), ' ', this.chooser)
+  }
+
+  // What runs can be grouped by; what was asked for stays until rows have it.
+  offer() {
+    const all = ['', ...this.groupings, ...(this.group && !this.groupings.includes(this.group) ? [this.group] : [])]
+    if (all.join('\n') !== [...this.by.options].map(o => o.value).join('\n')) this.by.replaceChildren(...all.map(value => h('option', {value}, short(value) || 'none')))
+    this.by.value = this.group
+  }
+
+  // The menu of columns: made when it opens.
+  list() {
+    const shown = new Set(this.shown), all = [...new Set([...this.shown, ...fields(this.rows)])]
+    const only = h('button', {type: 'button'}, 'Choose for me')
+    only.addEventListener('click', () => { this.cols = null; this.pin = []; this.changed(); this.list(); this.menu.querySelector('button').focus() })
+    this.menu.replaceChildren(only, ...all.map(k => this.choice(k, shown.has(k))))
+  }
+
+  choice(k, on) {
+    const box = h('input', {type: 'checkbox', checked: on}), pin = h('button', {type: 'button', title: 'Keep at the left', 'aria-label': `pin ${k} at the left`}, 'pin')
+    const told = () => { pin.setAttribute('aria-pressed', String(this.pin.includes(k))); box.checked = this.shown.includes(k) }
+    box.addEventListener('change', () => {
+      this.cols = box.checked ? [...this.shown, k] : this.shown.filter(o => o !== k)
+      if (!box.checked) this.pin = this.pin.filter(o => o !== k)
+      this.changed(); told()
+    })
+    pin.addEventListener('click', () => {
+      this.pin = this.pin.includes(k) ? this.pin.filter(o => o !== k) : [...this.pin, k]
+      if (!this.shown.includes(k) && this.pin.includes(k)) this.cols = [...this.shown, k]
+      this.changed(); told()
+    })
+    told()
+    return h('div', {}, h('label', {title: k}, box, ` ${k}`), pin)
+  }
 
   get said() {
     const n = this.rows.length
@@ -21,13 +84,18 @@ export class RunTable {
   }
 
   draw() {
-    const rows = sorted(this.rows, this.key, this.down), cols = ['duration', ...columns(rows)]
+    const rows = sorted(this.rows, this.key, this.down), cols = this.shown, make = row => () => this.row(row, cols)
+    const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
+    this.page = Math.max(40, Math.min(100, Math.floor(CELLS / cols.length)))
+    this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
-    this.head.replaceChildren(h('tr', {}, ...['', 'name', 'status', 'spark', ...cols].map(k => this.heading(k))))
-    this.body.replaceChildren(...rows.slice(0, this.most).map(row => this.row(row, cols)))
-    this.rest = rows.slice(this.most).map(row => () => this.row(row, cols))
+    this.head.replaceChildren(h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k))))
+    this.body.replaceChildren(...items.slice(0, this.pages * this.page).map(make => make()))
+    this.rest = items.slice(this.pages * this.page)
+    this.stick()
     if (focus.key) [...this.head.querySelectorAll('button')].find(o => o.dataset.key === focus.key)?.focus()
     if (focus.pick) [...this.body.querySelectorAll('input')].find(o => o.dataset.pick === focus.pick)?.focus()
+    if (focus.fold) [...this.body.querySelectorAll('.fold')].find(o => o.dataset.fold === focus.fold)?.focus()
     if (focus.open) [...this.body.querySelectorAll('.open')].find(o => o.dataset.open === focus.open)?.focus()
     this.drawSparks()
   }
@@ -35,9 +103,42 @@ export class RunTable {
   // The next rows.
   more() {
     if (!this.rest.length) return
-    this.most += PAGE
-    this.body.append(...this.rest.splice(0, PAGE).map(make => make()))
+    this.pages++
+    this.body.append(...this.rest.splice(0, this.page).map(make => make()))
     this.drawSparks()
+  }
+
+  // Cells of a row with the pinned ones first: of keys, or of what `key` finds the key of.
+  order(cells, key) {
+    if (!this.pinned.length) return cells
+    const at = o => { const i = this.pinned.indexOf(key(o)); return i < 0 ? this.pinned.length : i }
+    return cells.map((o, i) => [at(o), i, o]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(o => o[2])
+  }
+
+  // Where pinned columns stick: behind those before them, as wide as they are now.
+  stick() {
+    let left = 0
+    this.pinned.forEach((_, i) => { this.root.style.setProperty(`--pin${i}`, `${left}px`); left += this.head.firstChild.children[i].offsetWidth })
+  }
+  pinning(cell, i) { if (i < this.pinned.length) { cell.classList.add('pin'); cell.style.left = `var(--pin${i})` } return cell }
+
+  // A group's row: it folds, counts its runs and tells the means.
+  total(o, cols) {
+    const open = !this.folded.has(o.id), b = h('button', {type: 'button', className: 'fold', 'aria-expanded': String(open)}, `${open ? '▾' : '▸'} ${short(this.group)} ${o.label}`)
+    b.dataset.fold = o.id
+    b.addEventListener('click', () => { open ? this.folded.add(o.id) : this.folded.delete(o.id); this.draw() })
+    const n = `${o.rows.length} ${o.rows.length === 1 ? 'run' : 'runs'}`
+    const cell = k => {
+      const v = mean(o.rows, k), text = v === null ? '' : k === 'duration' ? duration(v) : number(v)
+      return h('td', {className: 'num', title: text && `Mean of ${short(k)}: ${v}`}, text)
+    }
+    return this.line(h('tr', {className: 'group'}), cols, [h('td'), h('td', {title: o.label}, b), h('td', {}, n), h('td'), ...cols.map(cell)])
+  }
+
+  line(tr, cols, cells) {
+    const keys = ['', 'name', 'status', 'spark', ...cols]
+    tr.append(...(this.pinned.length ? this.order(cells.map((o, i) => [keys[i], o]), o => o[0]).map((o, i) => this.pinning(o[1], i)) : cells))
+    return tr
   }
 
   heading(k) {
@@ -45,13 +146,13 @@ export class RunTable {
     if (k === '') th.textContent = ' '
     else if (k === 'spark') { th.textContent = this.main || ''; th.title = 'The main metric over steps' }
     else {
-      const on = this.key === k, b = h('button', {type: 'button', title: k}, k.replace(/^(config|summary)\./, '') + (on ? (this.down ? ' ↓' : ' ↑') : ''))
+      const on = this.key === k, b = h('button', {type: 'button', title: k}, short(k) + (on ? (this.down ? ' ↓' : ' ↑') : ''))
       b.dataset.key = k
       th.setAttribute('aria-sort', on ? (this.down ? 'descending' : 'ascending') : 'none')
-      b.addEventListener('click', () => { this.down = on ? !this.down : false; this.key = k; this.most = PAGE; this.root.scrollTop = 0; this.draw(); this.hooks.sorted() })
+      b.addEventListener('click', () => { this.down = on ? !this.down : false; this.key = k; this.root.scrollTop = 0; this.changed() })
       th.append(b)
     }
-    return th
+    return this.pinning(th, this.pinned.includes(k) ? this.pinned.indexOf(k) : this.pinned.length)
   }
 
   row(row, cols) {
@@ -62,11 +163,11 @@ export class RunTable {
     if (on && this.style.has(row.key)) dot.style.background = this.style.get(row.key).color
     const spark = h('canvas', {className: 'spark', width: 160, height: 40, 'aria-hidden': 'true'})
     spark.dataset.run = row.key
-    const tr = h('tr', {}, h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, this.hooks.open ? this.opener(row, name) : name),
-      h('td', {className: row.status}, row.status), h('td', {}, spark), ...cols.map(k => this.cell(row, k)))
+    const tr = this.line(h('tr'), cols, [h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, this.hooks.open ? this.opener(row, name) : name),
+      h('td', {className: row.status}, row.status), h('td', {}, spark), ...cols.map(k => this.cell(row, k))])
     tr.dataset.run = row.key
-    tr.addEventListener('mouseenter', () => this.hooks.light(row.key))
-    tr.addEventListener('mouseleave', () => this.hooks.light(null))
+    for (const k of ['mouseenter', 'focusin']) tr.addEventListener(k, () => this.hooks.light(row.key))
+    for (const k of ['mouseleave', 'focusout']) tr.addEventListener(k, () => this.hooks.light(null))
     return tr
   }
 

@@ -5,7 +5,7 @@
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {colourings, groups, joined, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
+import {colourings, groups, banded, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
 import {h} from './dom.js'
 import {compare, showRun} from './sheet.js'
 import {Space} from './space.js'
@@ -44,9 +44,9 @@ export class View {
       ref('empty', h('div', {className: 'empty', hidden: true})),
       ref('work', h('main', {},
         h('div', {},
-          h('p', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
+          ref('said', h('div', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
             ref('none', h('button', {type: 'button'}, 'Draw none')), ' ',
-            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn'))),
+            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn')))),
           ref('legend', h('p', {className: 'legend'})),
           ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
         ref('right', h('div', {}, ref('charts', h('div', {className: 'charts'})))))))
@@ -57,6 +57,7 @@ export class View {
     this.space = new Space($.right, {source: this.source, choose: keys => this.chooseOnly(keys), where: () => $.where.value, remember: () => this.remember(),
       open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null})
     $.right.prepend(this.space.root)
+    $.said.append(' ', this.table.tools)
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
     $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
     $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load(true) })
@@ -90,10 +91,9 @@ export class View {
     const $ = this.$, o = {where: $.where.value, x: $.x.value, smooth: $.smooth.value === '0' ? '' : $.smooth.value, logx: $.logx.checked ? '1' : '',
       logy: $.logy.checked ? '1' : '', zoom: this.window ? this.window.join(',') : '', colour: $.colour.value, by: $.by.value,
       spread: $.by.value && $.spread.value !== 'range' ? $.spread.value : '', all: [...this.whole].join(','),
-      sort: `${this.table.down ? '-' : ''}${this.table.key}`}
-    Object.assign(o, this.space.state)
+      sort: `${this.table.down ? '-' : ''}${this.table.key}`, ...this.table.state, ...this.space.state}
     if (this.picked) o.runs = [...this.chosen].join(',')
-    return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs'))
+    return Object.fromEntries(Object.entries(o).filter(([k, v]) => v !== '' || k === 'runs' || k === 'cols'))
   }
   remember() { this.rememberWith(this.state) }
   recall(o) {
@@ -102,6 +102,7 @@ export class View {
     if (o.smooth) $.smooth.value = o.smooth
     $.logx.checked = !!o.logx; $.logy.checked = !!o.logy
     if (o.sort) { this.table.down = o.sort[0] === '-'; this.table.key = o.sort.replace(/^-/, '') }
+    this.table.recall(o)
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
@@ -134,7 +135,7 @@ export class View {
     this.$.spread.parentElement.hidden = !together
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
-    this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style})
+    this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style, groupings: colourings([...this.rows.values()])})
     this.space.set(rows, this.style, this.main)
     this.$.count.textContent = this.table.said
     this.chose([...this.chosen])
@@ -201,7 +202,7 @@ export class View {
         const ask = only && !by && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
         const fresh = ask.length ? unpack(await this.source.ask('series', [...q, ...ask.map(k => ['run', k])])).lines : []
         if (mine !== this.turn) return
-        if (by) { const lines = joined(fresh); c.set(lines, ...this.labels(lines, by)); return }
+        if (by) { const lines = banded(fresh); c.set(lines, ...this.labels(lines, by)); return }
         const kept = c.lines.filter(o => !o.part && this.chosen.has(o.run) && !ask.includes(o.run))
         c.set([...kept, ...fresh], this.style, names)
       }))

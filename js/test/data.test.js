@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {coarse, colourings, columns, duration, envelope, extent, fitted, groups, hash, joined, moved, nearest, newMetrics, number, panelTitle, range, sorted, styles,
-  stylesBy, unpack, usual, within} from '../src/data.js'
+import {banded, coarse, colourings, columns, duration, envelope, extent, fields, fitted, gathered, groups, hash, joined, mean, moved, nearest, newMetrics, number,
+  panelTitle, parted, range, sorted, styles, stylesBy, unpack, usual, within} from '../src/data.js'
 
 function packed(lines) {
   const head = new TextEncoder().encode(JSON.stringify({lines: lines.map(o => ({n: o.x.length, x0: o.x0, y0: 0}))}))
@@ -147,6 +147,21 @@ test('an envelope keeps the extremes of each column', () => {
 
 test('a mean gets its edges', () => {
   const of = (part, y) => ({run: '"a"', metric: 'm', part, ...line(y)})
-  const [o, p] = joined([of('mean', [1]), of('low', [0]), of('high', [2]), {run: 'b', metric: 'm', ...line([7])}])
+  const [o, p] = banded([of('mean', [1]), of('low', [0]), of('high', [2]), {run: 'b', metric: 'm', ...line([7])}])
   assert.deepEqual([o.y[0], o.low[0], o.high[0], p.y[0], p.low], [1, 0, 2, 7, undefined])
+})
+
+test('rows gather by a value, in the order of their first', () => {
+  const rows = [{g: 2, v: 1}, {g: '2', v: 5}, {g: 2, v: 3}, {v: 'NaN'}, {g: null}]
+  assert.deepEqual(gathered(rows, 'g').map(o => [o.label, o.rows.length]), [['2', 2], ['2', 1], ['none', 2]])
+  assert.equal(mean(gathered(rows, 'g')[0].rows, 'v'), 2)
+  assert.equal(mean(gathered(rows, 'g')[2].rows, 'v'), null)
+  assert.deepEqual(fields([{'config.a': 1, name: 'x'}, {'summary.b': 1}]), ['duration', 'config.a', 'summary.b'])
+})
+
+test('names survive the address, with commas and all', () => {
+  const names = ['config.a,b', 'summary.100%', 'config.<b>', 'config.ü']
+  assert.deepEqual(parted(joined(names)), names)
+  assert.deepEqual(parted(''), [])
+  assert.deepEqual(parted('%zz'), ['%zz'])
 })

@@ -187,7 +187,7 @@ def test_a_lone_spike_is_marked_at_the_edge_and_shown_on_demand(tab):
 def test_the_clock_is_an_axis(tab):
     drawn(tab, lambda: tab.select_option('[data-ref=x]', 'wall'))
     tab.locator('.u-over').first.hover()
-    assert tab.locator('.tip').first.inner_text().startswith(time.strftime('%Y-'))
+    tab.wait_for_selector(f'.panel .tip:visible:text("{time.strftime("%Y-")}")')
 
 def test_all_values_are_a_click_away(tab):
     drawn(tab, lambda: tab.click('[data-ref=none]'))
@@ -225,9 +225,9 @@ def test_a_run_shows_its_machine_and_what_the_doctor_says_of_it(tmp_path):
         tab.goto(url)
         tab.click('tbody .open')
         tab.click('summary:text("doctor")')
-        rows = tab.locator('details').first.locator('tbody tr')
+        rows = tab.locator('dialog details').first.locator('tbody tr')
         rows.first.wait_for()
-        assert rows.count() > 10 and {'fine', 'not known'} <= set(tab.locator('details').first.locator('td:nth-child(2)').all_inner_texts())
+        assert rows.count() > 10 and {'fine', 'not known'} <= set(tab.locator('dialog details').first.locator('td:nth-child(2)').all_inner_texts())
         tab.click('summary:text("System metrics")')
         tab.wait_for_selector('dialog .panel .summary:text("points")')
         assert 'memory' in ' '.join(tab.locator('dialog .panel h2').all_inner_texts())
@@ -249,6 +249,56 @@ def test_a_run_shows_its_pictures_and_its_console(tmp_path):
         assert tab.locator('.console').inner_text().strip() == 'red <b>bold</b>'
         assert tab.locator('.pictures img').evaluate('o => o.decode().then(() => o.naturalWidth)') > 10
         assert tab.problems == []
+
+@pytest.fixture(scope='module')
+def grouped(tmp_path_factory):
+    "The address of runs with two optimisers and a setting with a comma in its name."
+    folder = tmp_path_factory.mktemp('grouped')
+    for i in range(6):
+        config = {'opt': 'sgd' if i % 2 else EVIL, 'a,b': i, 'lr': 10.**-i}
+        with mlkit.init(project='g', name=f'run {i}', config=config, store=folder, system=False, hardware=False) as run: run.log(loss=float(i))
+    with served(folder, 'g') as (_, url): yield url
+
+def test_runs_are_gathered_by_a_setting_and_fold(grouped):
+    with page() as tab:
+        tab.goto(grouped)
+        tab.wait_for_selector('body[data-drawn]')
+        tab.click('th button[data-key="summary.loss"]')
+        tab.select_option('[data-ref=said] .tools select', 'config.opt')
+        heads = tab.locator('tr.group')
+        assert [o.split('opt ')[1] for o in heads.locator('.fold').all_inner_texts()] == [EVIL, 'sgd'] and 'group=config.opt' in tab.url
+        loss = tab.locator('thead th').evaluate_all("os => os.findLastIndex(o => o.innerText.startsWith('loss'))")
+        assert [heads.nth(i).locator('td').nth(loss).inner_text() for i in (0, 1)] == ['2', '3']
+        assert names(tab)[1:4] == ['run 0', 'run 2', 'run 4'] and heads.first.locator('td').nth(2).inner_text() == '3 runs'
+        heads.first.locator('.fold').press('Enter')
+        assert len(names(tab)) == 5 and heads.first.locator('.fold').get_attribute('aria-expanded') == 'false'
+        assert tab.evaluate('document.activeElement.className') == 'fold'
+        tab.reload()
+        tab.wait_for_selector('tr.group')
+        assert tab.evaluate('window.hacked') is None and tab.problems == []
+
+def test_columns_are_chosen_and_pinned_and_kept_in_the_address(grouped):
+    with page() as tab:
+        tab.goto(grouped)
+        tab.wait_for_selector('body[data-drawn]')
+        def heads(): return [o.strip(' ↓↑') for o in tab.locator('thead th').all_inner_texts()]
+        tab.locator('.menu summary').press('Enter')
+        for k in ('config.lr', 'duration'): tab.locator('.choices').get_by_label(k, exact=True).uncheck()
+        tab.locator('.choices').get_by_label('id', exact=True).check()
+        tab.get_by_role('button', name='pin config.a,b at the left').press('Enter')
+        tab.keyboard.press('Escape')
+        assert not tab.locator('.choices').is_visible() and tab.evaluate('document.activeElement.tagName') == 'SUMMARY'
+        wanted = heads()
+        assert wanted[1:3] == ['name', 'a,b'] and 'lr' not in wanted and 'duration' not in wanted and wanted[-1] == 'id'
+        at = tab.locator('tbody tr').first.locator('td').nth(2).bounding_box()['x']
+        tab.locator('.table').evaluate("o => { o.style.width = '200px'; o.scrollLeft = 150 }")
+        assert abs(tab.locator('tbody tr').first.locator('td').nth(2).bounding_box()['x'] - at) < 20
+        tab.reload()
+        tab.wait_for_selector('tbody tr')
+        assert heads() == wanted
+        tab.locator('.menu summary').click()
+        tab.click('text=Choose for me')
+        assert 'lr' in heads() and 'cols' not in tab.url and 'pin' not in tab.url and tab.problems == []
 
 def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
     for i in range(230):
