@@ -20,6 +20,7 @@ def _numbers(values:Sequence[Any])->bool: return all(isinstance(v, (int, float))
 def _columns(params:Sequence[Params])->dict[str, list]: return {k: [p[k] for p in params if k in p] for p in params for k in p}
 def _differ(values:Sequence[Any])->bool: return len(set(map(str, values))) > 1
 
+# %% ../../nbs/ui/61a_importance.ipynb #c008
 def space_of(
     params:Sequence[Params], # Of each run
 )->Any: # A `mlkit.tune.Space` of the settings that differ
@@ -33,7 +34,7 @@ def space_of(
     if not found: raise ValueError(f'No setting differs among these {len(params)} runs')
     return Space(found)
 
-# %% ../../nbs/ui/61a_importance.ipynb #c009
+# %% ../../nbs/ui/61a_importance.ipynb #c011
 def explained(
     rows:Sequence[Params], # As in the dashboard's table: `config.*`, `summary.*`
     metric:str, # The result, without `summary.`

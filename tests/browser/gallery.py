@@ -96,7 +96,7 @@ SHOTS = {                                                     # project, address
     'failed': ('broken', '', 1280, 'light', SHEET), 'odd': ('odd', '', 1280, 'light', None), 'odd-narrow': ('odd', '', 700, 'dark', SHEET),
     'nan': ('nan', '', 1280, 'light', None),
     'spikes': ('spikes', '#smooth=0.95', 1280, 'light', None), 'error': ('digits', '', 1280, 'dark', wrong),
-    'sheet': ('one', '', 1280, 'light', click('tbody .open', 'dialog details:nth-of-type(1) summary', 'dialog details:nth-of-type(2) summary')),
+    'sheet': ('one', '', 1280, 'light', click('tbody .open', *(f'dialog details:nth-of-type({i}) summary' for i in (1, 2)))),
     'space': ('digits', '#space=1&colour=config.lr', 1280, 'light', brush), 'space-dark': ('digits', '#space=1', 700, 'dark', None),
     'space-many': ('many', '#space=1&colour=summary.loss', 1280, 'light', None), 'space-odd': ('odd', '#space=1', 1280, 'dark', None),
     'group': ('digits', '#group=config.lr&pin=config.opt', 1280, 'light', None),

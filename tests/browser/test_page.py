@@ -187,7 +187,7 @@ def test_a_lone_spike_is_marked_at_the_edge_and_shown_on_demand(tab):
 def test_the_clock_is_an_axis(tab):
     drawn(tab, lambda: tab.select_option('[data-ref=x]', 'wall'))
     tab.locator('.u-over').first.hover()
-    tab.wait_for_selector(f'.panel .tip:visible:text("{time.strftime("%Y-")}")')
+    tab.locator('.panel .tip', has_text=time.strftime('%Y-')).first.wait_for()
 
 def test_all_values_are_a_click_away(tab):
     drawn(tab, lambda: tab.click('[data-ref=none]'))
@@ -227,7 +227,8 @@ def test_a_run_shows_its_machine_and_what_the_doctor_says_of_it(tmp_path):
         tab.click('summary:text("doctor")')
         rows = tab.locator('dialog details').first.locator('tbody tr')
         rows.first.wait_for()
-        assert rows.count() > 10 and {'fine', 'not known'} <= set(tab.locator('dialog details').first.locator('td:nth-child(2)').all_inner_texts())
+        words = tab.locator('dialog details').first.locator('td:nth-child(2)').all_inner_texts()
+        assert rows.count() > 10 and {'fine', 'not known'} <= set(words)
         tab.click('summary:text("System metrics")')
         tab.wait_for_selector('dialog .panel .summary:text("points")')
         assert 'memory' in ' '.join(tab.locator('dialog .panel h2').all_inner_texts())
@@ -256,7 +257,8 @@ def grouped(tmp_path_factory):
     folder = tmp_path_factory.mktemp('grouped')
     for i in range(6):
         config = {'opt': 'sgd' if i % 2 else EVIL, 'a,b': i, 'lr': 10.**-i}
-        with mlkit.init(project='g', name=f'run {i}', config=config, store=folder, system=False, hardware=False) as run: run.log(loss=float(i))
+        about = dict(project='g', name=f'run {i}', config=config)
+        with mlkit.init(**about, store=folder, system=False, hardware=False) as run: run.log(loss=float(i))
     with served(folder, 'g') as (_, url): yield url
 
 def test_runs_are_gathered_by_a_setting_and_fold(grouped):
