@@ -2704,6 +2704,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'mlkit.tune.storage.Lease.release': ('tune/storage.html#lease.release', 'mlkit/tune/storage.py'),
                                     'mlkit.tune.storage._File': ('tune/storage.html#_file', 'mlkit/tune/storage.py'),
                                     'mlkit.tune.storage._File.__init__': ('tune/storage.html#_file.__init__', 'mlkit/tune/storage.py'),
+                                    'mlkit.tune.storage._File._end_line': ('tune/storage.html#_file._end_line', 'mlkit/tune/storage.py'),
                                     'mlkit.tune.storage._File._forked': ('tune/storage.html#_file._forked', 'mlkit/tune/storage.py'),
                                     'mlkit.tune.storage._File._open': ('tune/storage.html#_file._open', 'mlkit/tune/storage.py'),
                                     'mlkit.tune.storage._File.alone': ('tune/storage.html#_file.alone', 'mlkit/tune/storage.py'),

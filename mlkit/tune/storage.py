@@ -59,13 +59,21 @@ class _File:
         fd, self.fd = self.fd, -1
         if fd >= 0: os.close(fd)
 
+    def _end_line(self, fd:int)->None:
+        "End the last line, of which a writer that died left a part, or all but its end: from here on it is read, as a record or as none."
+        size = os.fstat(fd).st_size
+        with suppress(OSError):
+            if size and os.pread(fd, 1, size - 1) != b'\n': os.write(fd, b'\n')
+
     @contextmanager
     def alone(self)->Iterator[None]:
         "Hold the journal: nobody else, thread or process, appends meanwhile."
         with self._threads:
             fd, self._depth = self._open(), self._depth + 1
             try:
-                if fcntl and self._depth == 1: fcntl.flock(fd, fcntl.LOCK_EX)
+                if fcntl and self._depth == 1:
+                    fcntl.flock(fd, fcntl.LOCK_EX)
+                    self._end_line(fd)
                 yield
             finally:
                 self._depth -= 1
