@@ -29,14 +29,17 @@ export async function compare(root, source, keys) {
 }
 
 // Asks again every second while the run runs and the sheet is open.
-export async function showRun(root, source, key) {
+// `edit`, where the source can: opens the form for the run instead.
+export async function showRun(root, source, key, edit) {
   const o = await source.ask('run', [['run', key]]), log = h('pre', {className: 'console', tabIndex: 0}, o.console || 'Nothing was printed.')
   const status = h('p', {className: o.status}, o.status + (o.note ? ` (${o.note})` : ''))
   const pictures = h('div', {className: 'pictures'})
   const parts = [['Results', o.summary], ['Settings', o.config], ['Machine', o.host]].filter(p => p[1].length).map(([k, rows]) => part(k, grid(['name', 'value'], rows)))
   if (o.events.length) parts.push(part('Events', grid(['what', 'values'], o.events.map(({type, ...rest}) => [type || '', Object.entries(rest).map(([k, v]) => `${k}=${text(v)}`).join('  ')]))))
   if (o.files.length) parts.push(part('Files', pictures, grid(['name', 'bytes'], o.files.map(f => [f.name, f.bytes]))))
-  const box = sheet(root, o.name, status, ...(o.notes ? [h('p', {}, o.notes)] : []), part('Console', log), ...parts)
+  const change = h('button', {type: 'button', className: 'change'}, 'Edit')
+  change.addEventListener('click', () => { box.close(); edit() })
+  const box = sheet(root, o.name, status, ...(edit ? [change] : []), ...(o.notes ? [h('p', {}, o.notes)] : []), part('Console', log), ...parts)
   log.scrollTop = log.scrollHeight
   for (const f of o.files.filter(f => /\.(png|jpe?g|gif|webp)$/i.test(f.name)).slice(0, 12)) {
     source.ask('image', [['run', key], ['name', f.name]]).then(({src}) => pictures.append(h('img', {src, alt: f.name, title: f.name}))).catch(() => {})
