@@ -6,7 +6,16 @@ const source = {
   async ask(name, pairs) {
     const r = await fetch(`api/${name}?${new URLSearchParams(pairs)}`)
     if (!r.ok) throw new Error((await r.json().catch(() => ({}))).error || `The page's server said ${r.status}`)
-    return r.headers.get('content-type').startsWith('application/json') ? r.json() : r.arrayBuffer()
+    if (!r.headers.get('content-type').startsWith('application/json')) return r.arrayBuffer()
+    const o = await r.json()
+    if (o.edit) this.can.add('edit')
+    return o
+  },
+  async edit(body) {
+    const r = await fetch('api/edit', {method: 'POST', headers: {'content-type': 'application/json', 'x-mlkit-edit': '1'}, body: JSON.stringify(body)})
+    const o = await r.json().catch(() => ({}))
+    if (!r.ok) throw new Error(o.error || `The page's server said ${r.status}`)
+    return o
   },
   follow(news, state) {
     const events = new EventSource('api/events')

@@ -72,7 +72,8 @@ function folded(title, fill) {
 }
 
 // Asks again every second while the run runs and the sheet is open.
-export async function showRun(root, source, key) {
+// `edit`, where the source can: opens the form for the run instead.
+export async function showRun(root, source, key, edit) {
   const o = await source.ask('run', [['run', key]]), log = h('pre', {className: 'console', tabIndex: 0}, o.console || 'Nothing was printed.')
   const status = h('p', {className: o.status}, o.status + (o.note ? ` (${o.note})` : ''))
   const pictures = h('div', {className: 'pictures'})
@@ -82,7 +83,9 @@ export async function showRun(root, source, key) {
   if (source.can?.has('machine')) parts.push(folded('What the doctor says of the machine', async box => box.append(...await doctor(source, key))))
   const charts = []
   if (o.system?.length) parts.push(folded(`System metrics (${o.system.length})`, async box => charts.push(...await system(box, source, key, o.system))))
-  const box = sheet(root, o.name.trim() || key, status, ...(o.notes ? [h('p', {}, o.notes)] : []), part('Console', log), ...parts)
+  const change = h('button', {type: 'button', className: 'change'}, 'Edit')
+  change.addEventListener('click', () => { box.close(); edit() })
+  const box = sheet(root, o.name.trim() || key, status, ...(edit ? [change] : []), ...(o.notes ? [h('p', {}, o.notes)] : []), part('Console', log), ...parts)
   box.addEventListener('close', () => charts.forEach(c => c.destroy()))
   log.scrollTop = log.scrollHeight
   for (const f of o.files.filter(f => /\.(png|jpe?g|gif|webp)$/i.test(f.name)).slice(0, 12)) {

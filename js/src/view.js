@@ -1,12 +1,13 @@
 // The dashboard inside one element: a table of runs and a panel for each group of metrics. A host gives it a source:
 //   source.ask(name, pairs)       a promise of an object, or of an ArrayBuffer for 'series'; rejected with a sentence
-//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'by' for means of groups, 'importance', of groups,
-//                                 and 'brief' for the keys of known runs that fulfil a condition
+//   source.can                    what it answers besides 'runs' and 'series': a Set of 'csv', 'compare', 'run', 'machine', 'importance', 'edit', 'by' for
+//                                 means of groups, and 'brief' for the keys of known runs that fulfil a condition
 //   source.follow(news, state)    optional: calls news({rows, removed}) and state(text); returns a function that ends it
 // What comes from runs is set as text, never as markup.
 import {Chart} from './chart.js'
-import {colourings, groups, banded, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
+import {banded, colourings, groups, newMetrics, number, panelTitle, PALETTE, styles, stylesBy, unpack} from './data.js'
 import {h} from './dom.js'
+import {edit} from './edit.js'
 import {compare, showRun} from './sheet.js'
 import {Space} from './space.js'
 import {RunTable} from './table.js'
@@ -46,16 +47,14 @@ export class View {
         h('div', {},
           ref('said', h('div', {className: 'summary'}, ref('count', h('span')), ' ', ref('all', h('button', {type: 'button'}, 'Draw all')), ' ',
             ref('none', h('button', {type: 'button'}, 'Draw none')), ' ',
-            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn')))),
+            ref('compare', h('button', {type: 'button', hidden: !this.source.can?.has('compare')}, 'Compare the two drawn')), ' ',
+            ref('edit', h('button', {type: 'button', hidden: true}, 'Edit the drawn')), ref('undo', h('button', {type: 'button', hidden: true}, 'Undo archiving')))),
           ref('legend', h('p', {className: 'legend'})),
           ref('table', h('div', {className: 'table', tabIndex: 0, role: 'region', 'aria-label': 'Runs'}))),
         ref('right', h('div', {}, ref('charts', h('div', {className: 'charts'})))))))
-    this.table = new RunTable($.table, {
-      choose: (key, on) => this.choose(key, on), light: run => this.light(run),
-      open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null, sorted: () => this.remember(),
-    })
-    this.space = new Space($.right, {source: this.source, choose: keys => this.chooseOnly(keys), where: () => $.where.value, remember: () => this.remember(),
-      open: this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key)) : null})
+    const open = this.source.can?.has('run') ? key => this.guard(showRun(this.root, this.source, key, this.source.can.has('edit') && (() => this.edit([key])))) : null
+    this.table = new RunTable($.table, {choose: (key, on) => this.choose(key, on), light: run => this.light(run), open, sorted: () => this.remember()})
+    this.space = new Space($.right, {source: this.source, choose: keys => this.chooseOnly(keys), where: () => $.where.value, remember: () => this.remember(), open})
     $.right.prepend(this.space.root)
     $.said.append(' ', this.table.tools)
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
@@ -64,6 +63,8 @@ export class View {
     $.all.addEventListener('click', () => this.chooseOnly(this.shown))
     $.none.addEventListener('click', () => this.chooseOnly([]))
     $.compare.addEventListener('click', () => this.guard(compare(this.root, this.source, [...this.chosen])))
+    $.edit.addEventListener('click', () => this.edit([...this.chosen].filter(k => this.rows.has(k))))
+    $.undo.addEventListener('click', () => { $.undo.hidden = true; this.guard(this.undo()) })
     $.colour.addEventListener('change', () => { this.paint(); for (const c of this.charts.values()) c.set(c.lines, this.style, c.names); this.remember() })
     for (const k of ['by', 'spread']) $[k].addEventListener('change', () => { this.paint(); this.draw(); this.remember() })
     $.reset.addEventListener('click', () => this.zoom(null))
@@ -119,6 +120,13 @@ export class View {
   name(key) { const row = this.rows.get(key); return row.name?.trim() || row.id }
   choose(key, on) { this.chooseOnly(on ? [...this.chosen, key] : [...this.chosen].filter(k => k !== key)) }
   chooseOnly(keys) { this.picked = true; this.chosen = new Set(keys); this.paint(); this.draw(); this.remember() }
+  edit(keys) { return this.guard(edit(this.root, this.source, keys.map(k => this.rows.get(k)), (rows, undo) => this.edited(rows, undo))) }
+  edited(rows, undo) {
+    if (undo) for (const row of rows) { this.rows.delete(row.key); this.chosen.delete(row.key) }
+    else for (const row of rows) this.rows.set(row.key, row)
+    this.undo = undo; this.$.undo.hidden = !undo
+    return this.load()
+  }
   light(run) { for (const c of this.charts.values()) c.light(run) }
   zoom(to) { this.moving = null; this.show(to, true); this.draw(); this.remember() }       // few points at once, all when they have come
   move(to) {
@@ -135,6 +143,7 @@ export class View {
     this.$.spread.parentElement.hidden = !together
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
+    this.$.edit.hidden = !this.source.can?.has('edit'); this.$.edit.disabled = !this.chosen.size
     this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style, groupings: colourings([...this.rows.values()])})
     this.space.set(rows, this.style, this.main)
     this.$.count.textContent = this.table.said

@@ -15,11 +15,13 @@ def ui(
     port:int|None=None, # 8787 or a free one by default; 0 takes a free one
     browser:bool=True, # Open a browser
     host:str='127.0.0.1', # 0.0.0.0 lets other machines in; the address that is printed then holds a token
+    edit:bool=False, # The page may rename, tag and archive runs
+    archived:bool=False, # Archived runs too
     store:str|None=None, # The store's folder
 )->None:
     "Show runs in a browser, live; on this machine only, unless --host says more."
     from mlkit.ui.page import serve
-    serve(project, store, port, browser, host)
+    serve(project, store, port, browser, host, edit, archived)
 
 # %% ../../nbs/cli/94_ui.ipynb #c010
 def report(

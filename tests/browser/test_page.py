@@ -257,8 +257,8 @@ def grouped(tmp_path_factory):
     folder = tmp_path_factory.mktemp('grouped')
     for i in range(6):
         config = {'opt': 'sgd' if i % 2 else EVIL, 'a,b': i, 'lr': 10.**-i}
-        about = dict(project='g', name=f'run {i}', config=config)
-        with mlkit.init(**about, store=folder, system=False, hardware=False) as run: run.log(loss=float(i))
+        with mlkit.init(project='g', name=f'run {i}', config=config, store=folder, system=False, hardware=False) as run:
+            run.log(loss=float(i))
     with served(folder, 'g') as (_, url): yield url
 
 def test_runs_are_gathered_by_a_setting_and_fold(grouped):
