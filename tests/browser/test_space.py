@@ -81,7 +81,8 @@ def test_a_drag_over_the_scatter_chooses_runs(tab):
     tab.locator('.cloud canvas').scroll_into_view_if_needed()
     box = tab.locator('.cloud canvas').bounding_box()
     def drag():
-        at = tab.evaluate("""['run 4', 'run 7'].map(k => { const o = window.mlkitView.space.dots.find(o => o.row.name === k); return [o.x, o.y] })""")
+        find = 'window.mlkitView.space.dots.find(o => o.row.name === k)'
+        at = tab.evaluate(f"['run 4', 'run 7'].map(k => {{ const o = {find}; return [o.x, o.y] }})")
         tab.mouse.move(box['x'] + at[0][0] - 6, box['y'] + at[0][1] + 8)
         tab.mouse.down()
         tab.mouse.move(box['x'] + at[1][0] + 6, box['y'] + at[1][1] - 8, steps=6)
