@@ -2901,6 +2901,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'mlkit.ui.importance': { 'mlkit.ui.importance._columns': ('ui/importance.html#_columns', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance._differ': ('ui/importance.html#_differ', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance._numbers': ('ui/importance.html#_numbers', 'mlkit/ui/importance.py'),
+                                     'mlkit.ui.importance.evaluators': ('ui/importance.html#evaluators', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance.explained': ('ui/importance.html#explained', 'mlkit/ui/importance.py'),
                                      'mlkit.ui.importance.space_of': ('ui/importance.html#space_of', 'mlkit/ui/importance.py')},
             'mlkit.ui.page': { 'mlkit.ui.page._admitted': ('ui/page.html#_admitted', 'mlkit/ui/page.py'),

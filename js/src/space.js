@@ -18,7 +18,7 @@ export class Space {
     this.tip = h('div', {className: 'tip', hidden: true})
     this.bars = h('div', {className: 'shares'})
     this.body = h('div', {},
-      h('p', {className: 'summary'}, this.labels.result, ' ', this.keep, ' ', this.clear, ' Drag along an axis to choose a range.'),
+      h('p', {className: 'summary'}, this.labels.result, ' ', this.keep, ' ', this.clear, ' Drag along an axis, or over the points below, to choose.'),
       h('div', {className: 'lines'}, this.heads, this.canvas),
       h('div', {className: 'two'}, h('div', {}, h('p', {className: 'summary'}, this.labels.x, ' ', this.labels.y), h('div', {className: 'cloud'}, this.scatter, this.tip)),
         h('div', {}, h('h3', {}, 'Importance of the settings'), this.bars)))
@@ -28,10 +28,11 @@ export class Space {
     for (const [k, o] of Object.entries(this.labels)) o.lastChild.addEventListener('change', () => { if (k === 'result') { this.asked = null; this.ask() } this.draw(); remember() })
     this.keep.addEventListener('click', () => this.choose(this.inside().map(o => o.key)))
     this.clear.addEventListener('click', () => { this.brushes.clear(); this.draw() })
+    this.body.addEventListener('keydown', e => { if (e.key === 'Escape' && this.brushes.size && !e.defaultPrevented) { this.brushes.clear(); this.draw() } })
     this.canvas.addEventListener('pointerdown', e => this.drag(e))
     this.scatter.addEventListener('pointermove', e => this.point(e))
     this.scatter.addEventListener('pointerleave', () => { this.tip.hidden = true; this.light(null) })
-    this.scatter.addEventListener('click', e => { const o = this.near(e); if (o) this.openRun?.(o.key) })
+    this.scatter.addEventListener('pointerdown', e => this.frame(e))
     this.resize = new ResizeObserver(() => this.draw())
     this.resize.observe(this.body)
   }
@@ -55,7 +56,7 @@ export class Space {
     if (this.open) { this.draw(); this.ask() }
   }
 
-  inside() { return brushed(this.rows, this.axes || [], this.brushes) }
+  inside() { return brushed(this.rows, this.every || [], this.brushes) }
   light(key) { if (this.lit !== key) { this.lit = key; this.draw() } }
 
   // -- parallel coordinates
@@ -76,7 +77,9 @@ export class Space {
     if (!this.open || !this.rows.length || !this.settings || !this.body.clientWidth) return
     const result = this.labels.result.lastChild.value
     this.axes = [...this.settings.slice(0, MOST - 1), result].map(k => axisOf(this.rows, k))
-    for (const k of [...this.brushes.keys()]) if (!this.axes.some(o => o.key === k)) this.brushes.delete(k)
+    this.over = ['x', 'y'].map(k => axisOf(this.rows, this.labels[k].lastChild.value))
+    this.every = [...this.axes, ...this.over]
+    for (const k of [...this.brushes.keys()]) if (!this.every.some(o => o.key === k)) this.brushes.delete(k)
     const [c, wide] = this.size(this.canvas, TALL), kept = new Set(this.inside().map(o => o.key))
     this.wide = wide
     const order = [...this.rows].sort((a, b) => kept.has(a.key) - kept.has(b.key) || (a.key === this.lit) - (b.key === this.lit))
@@ -160,8 +163,7 @@ export class Space {
 
   // -- the scatter
   cloud(kept) {
-    const [c, wide] = this.size(this.scatter, TALL), [x, y] = ['x', 'y'].map(k => axisOf(this.rows, this.labels[k].lastChild.value))
-    const px = p => 58 + p * (wide - 74), py = p => this.up(0.04 + p * 0.92) - 8
+    const [c, wide] = this.size(this.scatter, TALL), [x, y] = this.over, px = p => 58 + p * (wide - 74), py = p => this.up(0.04 + p * 0.92) - 8
     c.strokeStyle = this.css('--grid'); c.fillStyle = this.css('--dim')
     for (const t of x.ticks) { c.beginPath(); c.moveTo(px(t.at), TOP); c.lineTo(px(t.at), TALL - 18); c.stroke(); c.textAlign = 'center'; c.fillText(t.text, px(t.at), TALL - 4) }
     for (const t of y.ticks) { c.beginPath(); c.moveTo(52, py(t.at)); c.lineTo(wide - 8, py(t.at)); c.stroke(); c.textAlign = 'right'; c.fillText(t.text, 46, py(t.at) + 4) }
@@ -176,8 +178,42 @@ export class Space {
       c.beginPath(); c.arc(dot.x, dot.y, this.lit === row.key ? 6 : 3.5, 0, 7); c.fill()
     }
     c.globalAlpha = 1
+    this.marked(c, x, y, px, py)
     this.scatter.setAttribute('aria-label', `${y.name} against ${x.name}, ${this.dots.length} runs`)
-    this.over = [x, y]
+  }
+
+  // What the brushes leave of the scatter: a frame, or a band where only one of its axes has a brush.
+  marked(c, x, y, px, py) {
+    const [p, q] = [x, y].map(o => this.brushes.get(o.key))
+    if (!p && !q) return
+    const [[left, right], [low, high]] = [p || [-0.02, 1.02], q || [-0.02, 1.02]]
+    c.fillStyle = c.strokeStyle = this.css('--accent')
+    c.globalAlpha = 0.1; c.fillRect(px(left), py(high), px(right) - px(left), py(low) - py(high))
+    c.globalAlpha = 0.6; c.strokeRect(px(left), py(high), px(right) - px(left), py(low) - py(high))
+    c.globalAlpha = 1
+  }
+
+  // Dragging over the points brushes both of their axes; a click opens the point's run.
+  frame(e) {
+    if (e.button) return
+    const box = this.scatter.getBoundingClientRect(), wide = box.width, [x, y] = this.over, clip = v => Math.min(1, Math.max(0, v))
+    const place = o => [clip((o.clientX - box.left - 58) / (wide - 74)), clip(((TALL - BOTTOM - 8 - (o.clientY - box.top)) / (TALL - TOP - BOTTOM) - 0.04) / 0.92)]
+    const from = place(e), row = this.near(e), far = o => Math.abs(o.clientX - e.clientX) + Math.abs(o.clientY - e.clientY) > 4
+    let dragged = false
+    const move = o => {
+      dragged ||= far(o)
+      if (!dragged) return
+      const to = place(o), span = k => [Math.min(from[k], to[k]), Math.max(from[k], to[k])]
+      this.brushes.set(x.key, span(0))
+      if (y.key !== x.key) this.brushes.set(y.key, span(1))
+      this.draw()
+    }
+    const end = () => {
+      for (const [k, f] of [['pointermove', move], ['pointerup', end], ['pointercancel', end]]) removeEventListener(k, f)
+      if (!dragged && row) this.openRun?.(row.key)
+    }
+    for (const [k, f] of [['pointermove', move], ['pointerup', end], ['pointercancel', end]]) addEventListener(k, f)
+    e.preventDefault()
   }
 
   near(e) {

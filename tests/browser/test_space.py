@@ -73,6 +73,36 @@ def test_the_scatter_names_and_opens_a_run(tab):
     cloud.click(position=dict(x=at[0], y=at[1]))
     assert tab.locator('dialog h2').inner_text() == 'run 3'
 
+def test_a_drag_over_the_scatter_chooses_runs(tab):
+    "The same ranges as on the axes, also for results that have no axis above; Escape forgets them."
+    selects = tab.locator('.two select')
+    selects.nth(0).select_option('config.seed')
+    selects.nth(1).select_option('summary.loss')
+    tab.locator('.cloud canvas').scroll_into_view_if_needed()
+    box = tab.locator('.cloud canvas').bounding_box()
+    def drag():
+        find = 'window.mlkitView.space.dots.find(o => o.row.name === k)'
+        at = tab.evaluate(f"['run 4', 'run 7'].map(k => {{ const o = {find}; return [o.x, o.y] }})")
+        tab.mouse.move(box['x'] + at[0][0] - 6, box['y'] + at[0][1] + 8)
+        tab.mouse.down()
+        tab.mouse.move(box['x'] + at[1][0] + 6, box['y'] + at[1][1] - 8, steps=6)
+        tab.mouse.up()
+    drag()
+    assert kept(tab) == 4 and tab.locator('dialog').count() == 0
+    assert tab.locator('.axes button.on').all_inner_texts() == ['seed', 'loss']
+    tab.locator('.axes button:text-is("seed")').press('Escape')      # only this one
+    assert kept(tab) > 4 and tab.locator('.axes button.on').count() == 1
+    tab.locator('.space select').first.press('Escape')
+    assert kept(tab) == 12
+    selects.nth(1).select_option('summary.acc')
+    tab.mouse.move(box['x'] + 60, box['y'] + 5)
+    tab.mouse.down()
+    tab.mouse.move(box['x'] + box['width']*.5, box['y'] + 200, steps=6)
+    tab.mouse.up()
+    assert 0 < kept(tab) < 11 and tab.locator('.axes button.on').all_inner_texts() == ['seed']
+    tab.click('.space button:text("Clear")')
+    assert kept(tab) == 12
+
 def test_the_importance_is_optunas(tab):
     shares = tab.locator('.shares > div')
     assert shares.first.locator('span').first.inner_text() == 'lr' and shares.count() == 3
