@@ -199,7 +199,7 @@ export class Chart {
       return row
     })
     const head = document.createElement('div')
-    head.textContent = number(+v.toPrecision(7)) + (found.length > 15 ? `, 15 of ${found.length} runs` : '')
+    head.textContent = number(+v.toPrecision(7)) + (found.length > 15 ? `, 15 of ${found.length} ${this.many ? 'lines' : 'runs'}` : '')
     this.tip.replaceChildren(head, ...rows)
     this.tip.hidden = false
     const w = this.box.clientWidth, x = u.over.offsetLeft + left

@@ -140,7 +140,7 @@ export class View {
   colours() {
     const $ = this.$, was = this.wantedColour || $.colour.value, all = ['', ...colourings([...this.rows.values()])]
     this.wantedColour = null; this.groupings = all.slice(1)
-    if (all.join() !== [...$.colour.options].map(o => o.value).join()) {
+    if (all.length !== $.colour.options.length || all.join() !== [...$.colour.options].map(o => o.value).join()) {
       $.colour.replaceChildren(...all.map(value => h('option', {value}, value.replace(/^config\./, '') || 'run')))
     }
     $.colour.value = all.includes(was) ? was : ''
