@@ -27,7 +27,7 @@ export function groups(metrics) {
 
 // Names of metrics in a row that aren't among `known`.
 export function newMetrics(row, known) {
-  return Object.keys(row).filter(k => k.startsWith('summary.') && typeof row[k] === 'number').map(k => k.slice(8)).filter(k => !known.includes(k))
+  return Object.keys(row).filter(k => k.startsWith('summary.') && (typeof row[k] === 'number' || ['NaN', 'inf', '-inf'].includes(row[k]))).map(k => k.slice(8)).filter(k => !known.includes(k))
 }
 
 // Okabe and Ito's colours, told apart by colour-blind readers, without black and yellow; dashes tell further ones apart.

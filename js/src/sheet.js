@@ -78,7 +78,8 @@ export async function showRun(root, source, key, edit) {
   const status = h('p', {className: o.status}, o.status + (o.note ? ` (${o.note})` : ''))
   const pictures = h('div', {className: 'pictures'})
   const parts = [['Results', o.summary], ['Settings', o.config], ['Machine', o.host]].filter(p => p[1].length).map(([k, rows]) => part(k, grid(['name', 'value'], rows)))
-  if (o.events.length) parts.push(part('Events', grid(['what', 'values'], o.events.map(({type, ...rest}) => [type || '', Object.entries(rest).map(([k, v]) => `${k}=${text(v)}`).join('  ')]))))
+  if (o.events.length) parts.push(part('Events', grid(['what', 'when', 'values'], o.events.map(({kind, time, fields, ...rest}) => [kind || '', time ? new Date(1000 * time).toLocaleString() : '',
+    [...(fields ? [fields] : []), ...Object.entries(rest).filter(p => p[1] !== null).map(([k, v]) => `${k}=${text(v)}`)].join('  ')]))))
   if (o.files.length) parts.push(part('Files', pictures, grid(['name', 'bytes'], o.files.map(f => [f.name, f.bytes]))))
   if (source.can?.has('machine')) parts.push(folded('What the doctor says of the machine', async box => box.append(...await doctor(source, key))))
   const charts = []

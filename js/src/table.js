@@ -49,7 +49,7 @@ export class RunTable {
   // What runs can be grouped by; what was asked for stays until rows have it.
   offer() {
     const all = ['', ...this.groupings, ...(this.group && !this.groupings.includes(this.group) ? [this.group] : [])]
-    if (all.join('\n') !== [...this.by.options].map(o => o.value).join('\n')) this.by.replaceChildren(...all.map(value => h('option', {value}, short(value) || 'none')))
+    if (all.length !== this.by.options.length || all.join('\n') !== [...this.by.options].map(o => o.value).join('\n')) this.by.replaceChildren(...all.map(value => h('option', {value}, short(value) || 'none')))
     this.by.value = this.group
   }
 

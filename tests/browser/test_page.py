@@ -302,6 +302,23 @@ def test_columns_are_chosen_and_pinned_and_kept_in_the_address(grouped):
         tab.click('text=Choose for me')
         assert 'lr' in heads() and 'cols' not in tab.url and 'pin' not in tab.url and tab.problems == []
 
+def test_odd_names_and_values_keep_their_place(tmp_path):
+    for name in ('x'*300, 'on and '*40, 'ok'):
+        with mlkit.init(project='odd', name=name, config={name[:50]: 1}, store=tmp_path, system=False, hardware=False) as run:
+            for k in range(9): run.log({'loss': float('nan'), name[:90] + '/part': float(k)})
+    with served(tmp_path) as (_, url), page(width=700) as tab:
+        tab.goto(url)
+        tab.wait_for_selector('body[data-drawn]')
+        assert tab.evaluate('document.documentElement.scrollWidth <= innerWidth')
+        assert 'none that this axis can show' in tab.locator('.panel', has_text='loss').first.inner_text()
+        for select in ('[data-ref=colour]', '.tools select'): assert tab.locator(f'{select} option:checked').count() == 1
+        wide = tab.evaluate('''[...document.querySelectorAll('.open')].map(o =>
+            o.getBoundingClientRect().right - o.closest('td').getBoundingClientRect().right)''')
+        assert max(wide) <= 0
+        tab.locator('.open').first.click()
+        tab.wait_for_selector('dialog')
+        assert tab.problems == []
+
 def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
     for i in range(230):
         mlkit.init(project='many', name=f'run {i}', config=dict(n=i), store=tmp_path, system=False, hardware=False, console=False).finish()
