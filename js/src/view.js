@@ -199,9 +199,10 @@ export class View {
 
   // -- loading and following
   async load() {
-    const $ = this.$
+    const $ = this.$, mine = this.loads = (this.loads || 0) + 1          // an older answer may come later
     try {
       const o = await this.source.ask('runs', [['where', $.where.value]])
+      if (mine !== this.loads) return
       this.say('')
       $.title.textContent = o.title
       this.titled(o.title)
