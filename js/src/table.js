@@ -3,7 +3,7 @@
 import {columns, duration, fields, gathered, joined, mean, number, parted, sorted} from './data.js'
 import {h} from './dom.js'
 
-const CELLS = 4000        // of one page of rows, 100 rows at most; more come when the end of these is in sight
+const CELLS = 1400        // of one page of rows, 12 to 100 rows; more come when the end of these is in sight
 const short = k => k.replace(/^(config|summary)\./, '')
 
 export class RunTable {
@@ -86,7 +86,7 @@ export class RunTable {
   draw() {
     const rows = sorted(this.rows, this.key, this.down), cols = this.shown, make = row => () => this.row(row, cols)
     const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
-    this.page = Math.max(40, Math.min(100, Math.floor(CELLS / cols.length)))
+    this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length)))
     this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
     this.head.replaceChildren(h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k))))
@@ -98,6 +98,12 @@ export class RunTable {
     if (focus.fold) [...this.body.querySelectorAll('.fold')].find(o => o.dataset.fold === focus.fold)?.focus()
     if (focus.open) [...this.body.querySelectorAll('.open')].find(o => o.dataset.open === focus.open)?.focus()
     this.drawSparks()
+    this.fill()
+  }
+
+  // Rows as wide as these are few: more of them come after the first are painted, until they reach the end of what is seen.
+  fill() {
+    if (this.rest.length && this.page < 100) requestAnimationFrame(() => { if (this.rest.length && this.root.clientHeight && this.root.scrollHeight <= this.root.clientHeight) { this.more(); this.fill() } })
   }
 
   // The next rows.
@@ -117,8 +123,10 @@ export class RunTable {
 
   // Where pinned columns stick: behind those before them, as wide as they are now.
   stick() {
-    let left = 0
-    this.pinned.forEach((_, i) => { this.root.style.setProperty(`--pin${i}`, `${left}px`); left += this.head.firstChild.children[i].offsetWidth })
+    const wide = this.pinned.map((_, i) => this.head.firstChild.children[i].offsetWidth)
+    if (wide.join() === this.wide) return
+    this.wide = wide.join()
+    wide.reduce((left, w, i) => { this.root.style.setProperty(`--pin${i}`, `${left}px`); return left + w }, 0)
   }
   pinning(cell, i) { if (i < this.pinned.length) { cell.classList.add('pin'); cell.style.left = `var(--pin${i})` } return cell }
 

@@ -229,10 +229,11 @@ export class View {
   // -- loading and following
   // `brief` asks only which of the known runs are meant.
   async load(brief = false) {
-    const $ = this.$
+    const $ = this.$, mine = this.loads = (this.loads || 0) + 1          // an older answer may come later
     try {
       const known = brief && this.rows.size > 0 && this.source.can?.has('brief')
       const o = await this.source.ask('runs', [['where', $.where.value], ...(known ? [['brief', 1]] : [])])
+      if (mine !== this.loads) return
       if (known) {
         if (!o.keys.every(k => this.rows.has(k))) { await this.load(); return }
         Object.assign(o, {title: $.title.textContent, rows: o.keys.map(k => this.rows.get(k)), metrics: this.metrics, main: this.main})

@@ -120,8 +120,10 @@ def test_the_drawn_runs_are_archived_together_and_brought_back(store):
         assert [tags for name, tags, _ in sorted(what(store))] == [('old',), ('old', 'both'), ('old', 'both')]
         tab.click('[data-ref=edit]')
         saved(tab, lambda: tab.get_by_role('button', name='Archive', exact=True).click())
+        tab.wait_for_selector('tbody:not(:has(tr:nth-child(2)))')
         assert names(tab) == ['run 0'] and [r.name for r in mlkit.runs('p', store)] == ['run 0']
         saved(tab, lambda: tab.click('[data-ref=undo]'))
+        tab.wait_for_selector('tbody tr:nth-child(3)')
         assert len(names(tab)) == 3 and len(mlkit.runs('p', store)) == 3 and not tab.locator('[data-ref=undo]').is_visible()
         assert tab.problems == []
 

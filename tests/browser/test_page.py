@@ -332,6 +332,18 @@ def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
         tab.click('th button[data-key="config.n"]')
         assert names(tab)[:2] == ['run 0', 'run 1'] and tab.locator('tbody tr').count() == 100
 
+def test_a_wide_table_fills_what_is_seen(tmp_path):
+    "Few rows are made at first where there are many columns, and the rest at once after them."
+    for i in range(90):
+        mlkit.init(project='w', name=f'run {i}', config={f'c{k}': i*k for k in range(100)}, store=tmp_path, system=False, hardware=False,
+            console=False).finish()
+    with served(tmp_path) as (_, url), page() as tab:
+        tab.goto(url + '#cols=' + ','.join(f'config.c{k}' for k in range(100)) + '&pin=config.c99')
+        tab.wait_for_selector('tbody tr:nth-child(30)')
+        assert tab.evaluate("(o => o.scrollHeight > o.clientHeight)(document.querySelector('.table'))")
+        assert tab.locator('tbody tr').count() < 90 and tab.locator('thead th').count() == 104
+        assert tab.locator('thead th').nth(2).inner_text() == 'c99' and tab.problems == []
+
 def test_a_live_run_arrives_by_itself(tmp_path):
     with mlkit.init(project='now', name='live', store=tmp_path, system=False, hardware=False) as run:
         run.log(loss=1.)
