@@ -68,13 +68,14 @@ export function styles(ids) {
 
 // What runs can be coloured by: fields and settings with more than one value.
 export function colourings(rows) {
-  const values = new Map()
+  const values = new Map(), same = (a, b) => a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b))
   for (const row of rows) for (const k in row) {
     if (!k.startsWith('config.') && k !== 'group' && k !== 'status' && k !== 'project') continue
-    if (!values.has(k)) values.set(k, new Set())
-    if (values.get(k).size < 2) values.get(k).add(JSON.stringify(row[k]))
+    const o = values.get(k)
+    if (!o) values.set(k, {first: row[k], differ: false})
+    else if (!o.differ && !same(o.first, row[k])) o.differ = true
   }
-  return [...values].filter(([, o]) => o.size > 1).map(([k]) => k)
+  return [...values].filter(([, o]) => o.differ).map(([k]) => k)
 }
 
 // From dark blue over green to yellow, even in lightness: for numbers with many values.
@@ -263,14 +264,13 @@ export function columns(rows, most = 6) {
   const values = new Map()
   for (const row of rows) for (const k in row) {
     if (!k.startsWith('config.') && !k.startsWith('summary.')) continue
-    if (!values.has(k)) values.set(k, {n: 0, set: new Set(), numeric: true})
     const o = values.get(k)
+    if (!o) { values.set(k, {n: 1, first: row[k], differ: false}); continue }
     o.n++
-    if (o.set.size < 2) o.set.add(JSON.stringify(row[k]))
-    if (typeof row[k] === 'string') o.numeric = false
+    if (!o.differ && row[k] !== o.first && JSON.stringify(row[k]) !== JSON.stringify(o.first)) o.differ = true
   }
   const of = p => [...values].filter(([k]) => k.startsWith(p))
-  const config = of('config.').filter(([, o]) => rows.length < 2 || o.set.size > 1 || o.n < rows.length).map(o => o[0]).slice(0, most)
+  const config = of('config.').filter(([, o]) => rows.length < 2 || o.differ || o.n < rows.length).map(o => o[0]).slice(0, most)
   const axes = new Set('epoch epochs step steps iter iteration global_step batch'.split(' '))
   const summary = of('summary.').filter(([k]) => !axes.has(k.slice(8))).sort((a, b) => b[1].n - a[1].n).map(o => o[0]).slice(0, most)
   return [...config, ...summary]

@@ -17,14 +17,15 @@ export class Space {
     this.scatter = h('canvas', {role: 'img'})
     this.tip = h('div', {className: 'tip', hidden: true})
     this.bars = h('div', {className: 'shares'})
+    this.none = h('p', {className: 'summary', hidden: true}, 'No setting differs among these runs, or none has a result.')
     this.body = h('div', {},
       h('p', {className: 'summary'}, this.labels.result, ' ', this.keep, ' ', this.clear, ' Drag along an axis, or over the points below, to choose.'),
       h('div', {className: 'lines'}, this.heads, this.canvas),
       h('div', {className: 'two'}, h('div', {}, h('p', {className: 'summary'}, this.labels.x, ' ', this.labels.y), h('div', {className: 'cloud'}, this.scatter, this.tip)),
         h('div', {}, h('h3', {}, 'Importance of the settings'), this.bars)))
-    this.root = h('details', {className: 'space'}, h('summary', {}, 'Settings and results'), this.body)
+    this.root = h('details', {className: 'space'}, h('summary', {}, 'Settings and results'), this.none, this.body)
     root.append(this.root)
-    this.root.addEventListener('toggle', () => { this.draw(); this.ask(); remember() })
+    this.root.addEventListener('toggle', () => { if (this.open) { this.fill(); this.draw(); this.ask() } remember() })
     for (const [k, o] of Object.entries(this.labels)) o.lastChild.addEventListener('change', () => { if (k === 'result') { this.asked = null; this.ask() } this.draw(); remember() })
     this.keep.addEventListener('click', () => this.choose(this.inside().map(o => o.key)))
     this.clear.addEventListener('click', () => { this.brushes.clear(); this.draw() })
@@ -42,18 +43,23 @@ export class Space {
   get state() { return {space: this.open ? '1' : '', result: this.open ? this.labels.result.lastChild.value : ''} }
 
   set(rows, style, main) {
-    Object.assign(this, {rows, style})
-    const {settings, results} = candidates(rows), all = [...settings, ...results], wanted = this.wanted || `summary.${main}`
-    this.root.hidden = !settings.length || !results.length
+    Object.assign(this, {rows, style, main})
+    this.root.hidden = !rows.length
+    if (this.open) { this.fill(); this.draw(); this.ask() }
+  }
+
+  // The axes to choose from.
+  fill() {
+    const {settings, results} = candidates(this.rows), all = [...settings, ...results]
     const fill = (label, keys, first) => {
       const o = label.lastChild, was = o.value
       if (keys.join() !== [...o.options].map(p => p.value).join()) o.replaceChildren(...keys.map(k => h('option', {value: k}, k.replace(/^(config|summary)\./, ''))))
       o.value = keys.includes(was) ? was : keys.includes(first) ? first : keys[0] || ''
     }
-    fill(this.labels.result, results, wanted)
+    fill(this.labels.result, results, this.wanted || `summary.${this.main}`)
     fill(this.labels.x, all, settings[0]); fill(this.labels.y, all, this.labels.result.lastChild.value)
     this.settings = settings
-    if (this.open) { this.draw(); this.ask() }
+    this.none.hidden = settings.length > 0 && results.length > 0; this.body.hidden = !this.none.hidden
   }
 
   inside() { return brushed(this.rows, this.every || [], this.brushes) }

@@ -7,14 +7,15 @@ const text = v => (typeof v === 'number' ? number(v) : String(v))
 // What can be an axis: settings with more than one value, then results that are numbers.
 export function candidates(rows) {
   const seen = new Map()
-  for (const row of rows) for (const [k, v] of Object.entries(row)) {
-    if (!/^(config|summary)\./.test(k) || !there(v)) continue
-    if (!seen.has(k)) seen.set(k, {values: new Set(), numeric: false})
+  for (const row of rows) for (const k in row) {
+    const v = row[k]
+    if (!there(v) || !(k.startsWith('config.') || k.startsWith('summary.'))) continue
     const o = seen.get(k)
-    o.values.add(v)
-    if (Number.isFinite(v)) o.numeric = true
+    if (!o) { seen.set(k, {first: v, differ: false, numeric: Number.isFinite(v)}); continue }
+    if (!o.differ && v !== o.first) o.differ = true
+    if (!o.numeric && Number.isFinite(v)) o.numeric = true
   }
-  const settings = [...seen].filter(([k, o]) => k.startsWith('config.') && o.values.size > 1).map(o => o[0])
+  const settings = [...seen].filter(([k, o]) => k.startsWith('config.') && o.differ).map(o => o[0])
   const results = [...seen].filter(([k, o]) => k.startsWith('summary.') && o.numeric).map(o => o[0])
   return {settings, results}
 }

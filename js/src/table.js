@@ -3,7 +3,7 @@
 import {columns, duration, fields, gathered, joined, mean, number, parted, sorted} from './data.js'
 import {h} from './dom.js'
 
-const CELLS = 1400        // of one page of rows, 12 to 100 rows; more come when the end of these is in sight
+const CELLS = 1400        // of one page of rows, of which there are 12 at least, and as many as fit; more come when the end of these is in sight
 const short = k => k.replace(/^(config|summary)\./, '')
 
 export class RunTable {
@@ -86,7 +86,7 @@ export class RunTable {
   draw() {
     const rows = sorted(this.rows, this.key, this.down), cols = this.shown, make = row => () => this.row(row, cols)
     const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
-    this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length)))
+    this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length), Math.ceil(innerHeight / 26) + 8))       // what fits, and some
     this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
     this.head.replaceChildren(h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k))))
@@ -192,17 +192,20 @@ export class RunTable {
     return h('td', {className: numeric || k === 'duration' ? 'num' : '', title: numeric ? String(v) : text}, text)
   }
 
-  drawSparks() { for (const c of this.body.querySelectorAll('canvas.spark')) sparkline(c, this.sparks.get(c.dataset.run)) }
+  drawSparks() {
+    const color = getComputedStyle(this.root).color
+    for (const c of this.body.querySelectorAll('canvas.spark')) sparkline(c, this.sparks.get(c.dataset.run), color)
+  }
 }
 
-function sparkline(c, o) {
+function sparkline(c, o, color) {
   if (!o?.n) return
   let lo = Infinity, hi = -Infinity, pen = false
   for (const v of o.y) if (Number.isFinite(v)) { lo = Math.min(lo, v); hi = Math.max(hi, v) }
   if (lo > hi) return
   const g = c.getContext('2d')
   g.clearRect(0, 0, 160, 40)
-  g.strokeStyle = getComputedStyle(c).color; g.lineWidth = 2; g.beginPath()
+  g.strokeStyle = color; g.lineWidth = 2; g.beginPath()
   for (let i = 0; i < o.n; i++) {
     if (!Number.isFinite(o.y[i])) { pen = false; continue }
     const x = 2 + 156 * (o.x[i] - o.x[0]) / (o.x[o.n - 1] - o.x[0] || 1), y = 36 - 32 * (o.y[i] - lo) / (hi - lo || 1)

@@ -135,6 +135,7 @@ export class View {
   }
   show(to, moving) { if (!moving) this.moving = null; this.window = to; for (const c of this.charts.values()) { c.moving = moving || c.moving; c.window = to; c.redraw() } }
   paint() {
+    this.fields = colourings([...this.rows.values()])
     const rows = this.shown.map(k => this.rows.get(k)).filter(Boolean), together = this.choices('by', {'': 'each run', '*': 'all drawn'})
     const by = this.choices('colour', {'': 'run'}), key = together && together !== '*' ? together : by
     const {style, legend} = key ? stylesBy(rows, key) : {style: together ? new Map(rows.map(o => [o.key, {color: PALETTE[0], dash: []}])) : styles(this.chosen), legend: []}
@@ -144,7 +145,7 @@ export class View {
     this.$.legend.replaceChildren(...legend.map(o => { const dot = h('span', {className: 'swatch'}); dot.style.background = o.color; return h('span', {}, dot, o.label) }))
     this.$.compare.disabled = this.chosen.size !== 2
     this.$.edit.hidden = !this.source.can?.has('edit'); this.$.edit.disabled = !this.chosen.size
-    this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style, groupings: colourings([...this.rows.values()])})
+    this.table.set(rows, {main: this.main, chosen: this.chosen, style: this.style, groupings: this.fields})
     this.space.set(rows, this.style, this.main)
     this.$.count.textContent = this.table.said
     this.chose([...this.chosen])
@@ -152,7 +153,7 @@ export class View {
 
   // What colours and means may go by: what `first` offers, then the settings and fields in which runs differ.
   choices(name, first) {
-    const select = this.$[name], was = this.wanted?.[name] || select.value, all = [...Object.keys(first), ...colourings([...this.rows.values()])]
+    const select = this.$[name], was = this.wanted?.[name] || select.value, all = [...Object.keys(first), ...this.fields]
     if (this.wanted) this.wanted[name] = null
     if (all.length !== select.options.length || all.join() !== [...select.options].map(o => o.value).join()) {
       select.replaceChildren(...all.map(value => h('option', {value}, first[value] || value.replace(/^config\./, ''))))
@@ -243,6 +244,7 @@ export class View {
       this.titled(o.title)
       for (const row of o.rows) this.rows.set(row.key, row)
       this.shown = o.rows.map(row => row.key)
+      if (o.main !== this.main) this.table.sparks.clear()
       this.metrics = o.metrics; this.main = o.main
       if (!this.picked) this.chosen = new Set(this.shown.slice(0, MOST))
       this.axis()
@@ -250,7 +252,7 @@ export class View {
       this.root.classList.toggle('nothing', !this.rows.size && !$.where.value.trim())
       this.panels(); this.paint()
       await this.draw()
-      await this.sparks(this.shown)
+      await this.sparks(this.shown.filter(k => !this.table.sparks.has(k)))
     } catch (e) { this.say(e.message) }
     this.follow()
   }

@@ -325,12 +325,14 @@ def test_a_long_table_comes_as_it_is_scrolled(tmp_path):
     with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)
         tab.wait_for_selector('tbody tr')
-        assert tab.locator('tbody tr').count() == 100 and '230 runs' in tab.locator('[data-ref=count]').inner_text()
-        for n in (200, 230):
+        assert 30 < tab.locator('tbody tr').count() <= 100 and '230 runs' in tab.locator('[data-ref=count]').inner_text()
+        for _ in range(230):
+            if tab.locator('tbody tr').count() == 230: break
             tab.locator('tbody tr').last.scroll_into_view_if_needed()
-            tab.wait_for_selector(f'tbody tr:nth-child({n})')
+            tab.wait_for_timeout(50)
+        tab.wait_for_selector('tbody tr:nth-child(230)')
         tab.click('th button[data-key="config.n"]')
-        assert names(tab)[:2] == ['run 0', 'run 1'] and tab.locator('tbody tr').count() == 100
+        assert names(tab)[:2] == ['run 0', 'run 1'] and tab.locator('tbody tr').count() < 100
 
 def test_a_wide_table_fills_what_is_seen(tmp_path):
     "Few rows are made at first where there are many columns, and the rest at once after them."
