@@ -37,7 +37,8 @@ def build(force:bool=False)->bool: # False when there was nothing to do
     "Make `mlkit/static/`, unless it is newer than its sources."
     if not force and fresh(): return False
     exe = node()
-    if not all((JS/'node_modules'/o/'package.json').exists() for o in ('uplot', 'esbuild')):
+    lock, there = JS/'package-lock.json', JS/'node_modules'/'.package-lock.json'
+    if not (there.exists() and there.stat().st_mtime >= lock.stat().st_mtime):
         r = npm(exe, 'ci', '--fetch-retries=1', '--fetch-timeout=30000', '--ignore-scripts', '--no-audit', '--no-fund')
         if r.returncode: sys.exit('npm could not fetch uplot and esbuild, of which the dashboards are made. Without a network, set '
             f'npm_config_registry to a mirror, or install a built wheel of mlkit-nb. It said:\n{r.stderr[-1500:]}')
