@@ -13,6 +13,7 @@ can't leave their folder, and whether a file system can be trusted with a memory
 # %% ../../nbs/core/01_files.ipynb #c004
 import json, os, re, threading
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,20 @@ def file_system(
     return kind
 
 # %% ../../nbs/core/01_files.ipynb #c040
+@cache
+def _kinds()->dict[int, str]:
+    "The types of the file systems that this process has met, by device number: two hundred runs needn't read the mounts each."
+    return {}
+
 def mappable(
     path:str|Path, # An existing file or folder
 )->bool: # True where a memory map is safe; `MLKIT_MAP=0` says no everywhere, `MLKIT_MAP=1` says yes
     "Whether files at `path` may be written through a memory map: their file system is local and one of `SOUND`."
     asked = os.environ.get('MLKIT_MAP')
     if asked in ('0', '1'): return asked == '1'
-    return hasattr(os, 'posix_fallocate') and file_system(path) in SOUND
+    if not hasattr(os, 'posix_fallocate'): return False
+    known = _kinds()
+    try: device = os.stat(path).st_dev
+    except OSError: return file_system(path) in SOUND
+    if device not in known: known[device] = file_system(path)
+    return known[device] in SOUND

@@ -20,7 +20,7 @@ from ..track.compare import ReadOnce, diff, goal
 from ..track.record import RunRecord, flat
 from ..track.store import Runs
 from ..track.tail import Added, Tail
-from .held import Shelf
+from .held import fill, shared
 from .series import gathering, panel
 
 # %% ../../nbs/ui/61_answers.ipynb #c009
@@ -219,7 +219,7 @@ class Answers:
         title:str, # What the dashboard is called
     ):
         self.found, self.title, self.known, self.listed = found, title, dict[str, RunRecord](), list[RunRecord]()
-        self.shelf = Shelf()
+        self.shelf = shared()
         self.kinds = dict(runs=self._rows, series=self._series, csv=lambda q: table(self.runs_of(q), q),
             compare=lambda q: compared(self.runs_of(q)), run=lambda q: told(self.runs_of(q)), image=lambda q: image(self.runs_of(q), q),
             machine=lambda q: examined(self.runs_of(q)), importance=self._importance)
@@ -277,7 +277,9 @@ class Answers:
     def _series(self, q:Query)->bytes:
         "The lines of some metrics of some runs, or of their groups; see `mlkit.ui.series.pack`."
         n, found = int(min(max(_number(q, 'n') or 800, 1), 4000)), self.runs_of(q)
-        view = _one(q, 'x', 'step'), _number(q, 'lo'), _number(q, 'hi'), n, _number(q, 'smooth') or 0, bool(_one(q, 'log'))
+        x, smooth = _one(q, 'x', 'step'), _number(q, 'smooth') or 0
+        view = x, _number(q, 'lo'), _number(q, 'hi'), n, smooth, bool(_one(q, 'log'))
+        fill(self.shelf, found, q.get('metric') or [], x, smooth)
         if not (by := _one(q, 'by')): return panel(found, q.get('metric') or [], *view, self.shelf.lines)
         return gathering(grouped(found, by), q.get('metric') or [], *view, _one(q, 'spread', 'range'), self.shelf.points)
 

@@ -30,7 +30,8 @@ from ..track.history import Metric
 from ..track.record import RunRecord, store_folder
 from ..track.store import Runs, runs
 from .answers import AXES, Answers, Grown, Watcher, front_end, metric_names
-from .series import Line, lines, pack, points
+from .held import fill, shared
+from .series import Line, pack
 
 # %% ../../nbs/ui/62_widget.ipynb #c007
 @dataclass
@@ -54,7 +55,7 @@ class Feed:
         n:int=400, # Columns of a chart: a whole curve has up to four points each
     ):
         self.n, self.x, self.smooth, self.log = n, 'step', 0., False
-        self.sent = dict[tuple[str, str], _Sent]()
+        self.sent, self.shelf = dict[tuple[str, str], _Sent](), shared()
 
     def ask(self,
         x:str='step', # As in `mlkit.ui.series.points`
@@ -81,11 +82,11 @@ class Feed:
         metric, was = about['metric'], self.sent.setdefault((about['run'], about['metric']), _Sent())
         last, got = was.last, self._added(r, was, grown, metric)
         if got is not None and not len(got[0]): return []
-        try: x, y = got or points(r, metric, self.x)
+        try: x, y = got or self.shelf.points(r, metric, self.x)
         except KeyError: return []
         was.last = n = last + len(x) if got else len(x)
         if not was.goes_on(last, n, 4*self.n) or self.smooth:
-            found = lines(r, metric, self.x, None, None, self.n, self.smooth, self.log)
+            found = self.shelf.lines(r, metric, self.x, None, None, self.n, self.smooth, self.log)
             was.last, was.span = found[0].total, found[0].span
             return [(dict(about, raw=i > 0), o) for i, o in enumerate(found)]
         if last == n: return []
@@ -309,10 +310,17 @@ class Dashboard(Asked):
         shown, self.shown = self.shown, None
         if shown is None or shown != getattr(ipython(), 'execution_count', None): raise NotImplementedError
 
+    def _read_ahead(self)->None:
+        "Begin to read what the front end will ask for, when that is more than what goes with the cell."
+        found = self.answers.runs_of(dict(run=self.chosen))
+        how = self.first['metrics'][:24], self.state.get('x', 'step'), float(self.state.get('smooth', 0))
+        if len(found) > MOST: threading.Thread(target=fill, args=(self.answers.shelf, found, *how), daemon=True).start()
+
     def _repr_mimebundle_(self, **kw:Any)->Any:
         "The widget, and for those who can't show one a picture and a table."
         if _kernel() is None: return _static(self)
         self.pusher.start()
+        self._read_ahead()
         got = super()._repr_mimebundle_(**kw)
         return (got[0] if isinstance(got, tuple) else got or {}) | _static(self)
 
@@ -327,7 +335,7 @@ def _picture(found:Sequence[RunRecord], metrics:Sequence[str])->bytes: # PNG
     for ax, metric in zip(fig.subplots(1, len(metrics), squeeze=False)[0], metrics):
         for r in found:
             with suppress(KeyError):
-                o, = lines(r, metric, n=300)
+                o, = shared().lines(r, metric, n=300)
                 ax.plot(o.x, o.y, lw=1.2, label=show_value(r.name or r.id, 24).replace('$', r'\$'))
         ax.set_title(show_value(metric, 40).replace('$', r'\$'), loc='left', fontsize=10)
         ax.set_xlabel('step', fontsize=9)
