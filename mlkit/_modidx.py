@@ -3012,6 +3012,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mlkit.ui.widget.Feed.__init__': ('ui/widget.html#feed.__init__', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget.Feed._added': ('ui/widget.html#feed._added', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget.Feed._new': ('ui/widget.html#feed._new', 'mlkit/ui/widget.py'),
+                                 'mlkit.ui.widget.Feed._positions': ('ui/widget.html#feed._positions', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget.Feed.ask': ('ui/widget.html#feed.ask', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget.Feed.block': ('ui/widget.html#feed.block', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget.Pusher': ('ui/widget.html#pusher', 'mlkit/ui/widget.py'),

@@ -16,7 +16,7 @@ import os, time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ class RunFolder:
         path:str|Path, # The run's folder
     ): self._path = os.path.abspath(path)
 
-    @property
+    @cached_property
     def path(self)->Path:
         "The run's folder."
         return Path(self._path)
@@ -100,12 +100,12 @@ class RunFolder:
         "All of run.json; it is shared with other readers, don't change it."
         return read_meta(self._path)
 
-    @property
+    @cached_property
     def id(self)->str:
         "The run's id, which is its folder's name."
         return os.path.basename(self._path)
 
-    @property
+    @cached_property
     def project(self)->str:
         "The project's name, which is the name of the folder above."
         return os.path.basename(os.path.dirname(self._path))

@@ -41,7 +41,7 @@ class _End:
         import numpy as np
         at = self.start + self.rows*self.dtype.itemsize
         with open(self.path, 'rb', 0) as f:
-            data = os.pread(f.fileno(), 1 << 14, at)
+            data = os.pread(f.fileno(), 1 << 12, at)
             if any(data[-self.dtype.itemsize:]): data = os.pread(f.fileno(), 1 << 22, at)          # much came at once
         a = np.frombuffer(data, self.dtype, len(data)//self.dtype.itemsize)
         there = a['_time'] != 0
@@ -80,7 +80,7 @@ class Tail:
         return out
 
     def _events(self)->int: return sum(o.stat().st_size for o in os.scandir(self.path) if o.name.startswith('events'))
-    def _names(self)->list[str]: return sorted(o for o in os.listdir(self.path/'history') if o.endswith('.npy'))
+    def _names(self)->list[str]: return sorted(o for o in os.listdir(f'{self.path}/history') if o.endswith('.npy'))
 
     def _begin(self, events:int)->None:
         "Start from what is there now."
@@ -94,5 +94,5 @@ class Tail:
 
     def _split(self, o:_End, rows:'np.ndarray')->list[tuple[str, Metric]]:
         "The points of each metric in `rows` of the segment `o`."
-        wide = o.dtype.names == ('_step', 'values', '_time')
-        return [(k, Metric(rows['_step'], rows['values'][:, i] if wide else rows[k], rows['_time'])) for i, k in enumerate(o.keys)]
+        wide, step, time = o.dtype.names == ('_step', 'values', '_time'), rows['_step'], rows['_time']
+        return [(k, Metric(step, rows['values'][:, i] if wide else rows[k], time)) for i, k in enumerate(o.keys)]

@@ -151,8 +151,9 @@ def _offsets(lo:'np.ndarray', hi:'np.ndarray')->'np.ndarray':
 def _floats(a:'np.ndarray')->'np.ndarray':
     "`a` as float32; what is finite stays finite."
     import numpy as np
+    with np.errstate(over='ignore'): out = a.astype('<f4')
     most = np.finfo('f4').max
-    return np.where(np.isfinite(a), a.clip(-most, most), a).astype('<f4')
+    return out if np.isfinite(out).all() else np.where(np.isfinite(a), out.clip(-most, most), out)
 
 # %% ../../nbs/ui/60_series.ipynb #c035
 def _encoded(lines:'Sequence[Line]')->tuple[list[float], list[float], list[Any]]:
@@ -165,9 +166,9 @@ def _encoded(lines:'Sequence[Line]')->tuple[list[float], list[float], list[Any]]
     starts, x0, y0 = (ends - n)[full], np.zeros(len(n)), np.zeros(len(n))
     if len(starts):
         good, x0[full] = np.isfinite(y), x[starts]
-        lo, hi = (f.reduceat(np.where(good, y, o), starts) for f, o in ((np.minimum, np.inf), (np.maximum, -np.inf)))
-        y0[full] = _offsets(lo, hi)
-    xs, ys = _floats(x - np.repeat(x0, n)), _floats(y - np.repeat(y0, n))
+        low, high = (y, y) if good.all() else (np.where(good, y, o) for o in (np.inf, -np.inf))
+        y0[full] = _offsets(np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts))
+    xs, ys = _floats(np.stack([x, y]) - np.stack([x0, y0]).repeat(n, 1))
     return x0.tolist(), y0.tolist(), [o for a, b in zip(ends - n, ends, strict=True) for o in (xs[a:b], ys[a:b])]
 
 # %% ../../nbs/ui/60_series.ipynb #c037

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget, traitlets
 
@@ -32,6 +32,8 @@ from ..track.store import Runs, runs
 from .answers import AXES, Answers, Grown, Watcher, front_end, metric_names
 from .held import fill, shared
 from .series import Line, pack
+
+if TYPE_CHECKING: import numpy as np # chkstyle: ignore
 
 # %% ../../nbs/ui/62_widget.ipynb #c007
 @dataclass
@@ -56,6 +58,7 @@ class Feed:
     ):
         self.n, self.x, self.smooth, self.log = n, 'step', 0., False
         self.sent, self.shelf = dict[tuple[str, str], _Sent](), shared()
+        self.at = dict[tuple[int, int], Any]() # Positions of rows, which the metrics of a file share, while a block is made
 
     def ask(self,
         x:str='step', # As in `mlkit.ui.series.points`
@@ -72,6 +75,7 @@ class Feed:
         added:Mapping[str, Grown|None]=MappingProxyType({}), # What is known to be new, from `Watcher`
     )->bytes: # See `mlkit.ui.series.pack`; the header says which `runs`
         "What is new of these runs."
+        self.at.clear()
         keys, new = [f'{r.project}/{r.id}' for r in found], []
         for r, key in zip(map(ReadOnce, found), keys, strict=True):
             for m in metrics: new += self._new(r, dict(run=key, metric=m), added.get(key))
@@ -97,13 +101,19 @@ class Feed:
     def _added(self, r:RunRecord, was:_Sent, grown:Grown|None, metric:str)->Curve|None: # None when the curve must be read
         "Positions and values of what was added to a curve since it was sent."
         if grown is None or not was.last or self.x not in ('step', 'time', 'wall') or self.smooth: return None
-        import numpy as np
-        if metric not in grown: return np.empty(0), np.empty(0)
+        if metric not in grown:
+            import numpy as np
+            return np.empty(0), np.empty(0)
         if (o := grown[metric]) is None or o.before > was.last: return None
-        m = Metric(*(a[was.last - o.before:] for a in o.points))
-        x = m.step.astype(float) if self.x == 'step' else m.time - (0. if self.x == 'wall' else r.started or 0.)
-        if len(x) and (x[0] < was.span[1] or (x[1:] < x[:-1]).any()): return None
-        return x, m.value.astype(float)
+        x = self._positions(r, o.points, was.last - o.before)
+        return None if x is None or len(x) and x[0] < was.span[1] else (x, o.points.value[was.last - o.before:].astype(float))
+
+    def _positions(self, r:RunRecord, m:Metric, first:int)->'np.ndarray|None': # None where they fall
+        "Where the points of `m` from `first` on lie."
+        if (key := (id(m.step), first)) not in self.at:
+            x = m.step[first:].astype(float) if self.x == 'step' else m.time[first:] - (0. if self.x == 'wall' else r.started or 0.)
+            self.at[key] = None if len(x) > 1 and (x[1:] < x[:-1]).any() else x
+        return self.at[key]
 
 # %% ../../nbs/ui/62_widget.ipynb #c017
 Send = Callable[[dict, bytes|None], bool]
