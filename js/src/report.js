@@ -3,14 +3,15 @@ import {groups} from './data.js'
 import {h} from './dom.js'
 import {series, unfold} from './kept.js'
 import {View} from './view.js'
+import {where} from './where.js'
 
 const AXES = [['step', 'step'], ['time', 'relative time (s)'], ['wall', 'wall time']]
 const kept = JSON.parse(document.getElementById('mlkit-report').textContent)
 
 async function opened() {
   if (!globalThis.DecompressionStream) throw new Error('This browser is too old to unpack the curves; one of 2023 or later can')
-  const text = atob(document.getElementById('mlkit-data').textContent), bytes = new Uint8Array(text.length)
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  const text = document.getElementById('mlkit-data').textContent
+  const bytes = Uint8Array.fromBase64?.(text) || Uint8Array.from(atob(text), o => o.charCodeAt(0))      // the first is of 2025
   const stream = new DecompressionStream('deflate'), writer = stream.writable.getWriter(), all = new Response(stream.readable).arrayBuffer()
   writer.write(bytes).catch(() => {})
   writer.close().catch(() => {})
@@ -18,6 +19,7 @@ async function opened() {
 }
 
 class ReportView extends View {
+  get most() { return 100 }
   grouped() { return kept.panels ? kept.panels.map((metrics, i) => ({name: String(i), metrics})) : groups(this.metrics) }
 
   // A file has no more axes than those it keeps.
@@ -49,9 +51,16 @@ class ReportView extends View {
   }
 }
 
+// There is no Python here: what only it can tell is refused.
+function filtered(text) {
+  const {rows} = kept.runs, found = text ? where(text, rows) : rows
+  if (!found) throw new Error(`A report compares settings and results with numbers or text, such as: lr < 0.05 and acc > 0.9. It can't read: ${text}`)
+  return {...kept.runs, rows: found, empty: found.length ? '' : `No run where ${text}`}
+}
+
 const inside = location.protocol === 'about:', hash = inside ? '' : location.hash.slice(1)
 const source = {lines: opened(), async ask(name, pairs) {
-  if (name === 'runs') return kept.runs
+  if (name === 'runs') return filtered(pairs[0][1].trim())
   if (name === 'series') return series(await this.lines, pairs)
   throw new Error(`A report keeps no ${name}`)
 }}

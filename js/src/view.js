@@ -11,10 +11,13 @@ import {edit} from './edit.js'
 import {compare, showRun} from './sheet.js'
 import {Space} from './space.js'
 import {RunTable} from './table.js'
+import {where} from './where.js'
 
 const MOST = 10
 
 export class View {
+  get most() { return MOST }
+
   constructor(root, source, {state = {}, remember = () => {}, titled = () => {}, chose = () => {}} = {}) {
     Object.assign(this, {root, source, rememberWith: remember, titled, chose, rows: new Map(), shown: [], metrics: [], main: null, chosen: new Set(),
       picked: false, charts: new Map(), window: null, style: new Map(), turn: 0, changed: new Set(), whole: new Set()})
@@ -135,7 +138,7 @@ export class View {
   }
   show(to, moving) { if (!moving) this.moving = null; this.window = to; for (const c of this.charts.values()) { c.moving = moving || c.moving; c.window = to; c.redraw() } }
   paint() {
-    this.fields = colourings([...this.rows.values()])
+    this.fields ||= colourings([...this.rows.values()])
     const rows = this.shown.map(k => this.rows.get(k)).filter(Boolean), together = this.choices('by', {'': 'each run', '*': 'all drawn'})
     const by = this.choices('colour', {'': 'run'}), key = together && together !== '*' ? together : by
     const {style, legend} = key ? stylesBy(rows, key) : {style: together ? new Map(rows.map(o => [o.key, {color: PALETTE[0], dash: []}])) : styles(this.chosen), legend: []}
@@ -228,12 +231,18 @@ export class View {
   }
 
   // -- loading and following
+  // The answer to a condition from what is known of all runs, newest first; null when the host must be asked.
+  here(text) {
+    const rows = this.complete ? [...this.rows.values()].sort((a, b) => (b.started ?? Infinity) - (a.started ?? Infinity)) : [], found = text.trim() ? where(text, rows) : rows
+    return found?.length ? {keys: found.map(row => row.key), empty: ''} : null
+  }
+
   // `brief` asks only which of the known runs are meant.
   async load(brief = false) {
     const $ = this.$, mine = this.loads = (this.loads || 0) + 1          // an older answer may come later
     try {
       const known = brief && this.rows.size > 0 && this.source.can?.has('brief')
-      const o = await this.source.ask('runs', [['where', $.where.value], ...(known ? [['brief', 1]] : [])])
+      const text = $.where.value, o = (known && this.here(text)) || await this.source.ask('runs', [['where', text], ...(known ? [['brief', 1]] : [])])
       if (mine !== this.loads) return
       if (known) {
         if (!o.keys.every(k => this.rows.has(k))) { await this.load(); return }
@@ -243,10 +252,11 @@ export class View {
       $.title.textContent = o.title
       this.titled(o.title)
       for (const row of o.rows) this.rows.set(row.key, row)
+      if (!known) { this.fields = null; if (!text.trim()) this.complete = true }
       this.shown = o.rows.map(row => row.key)
       if (o.main !== this.main) this.table.sparks.clear()
       this.metrics = o.metrics; this.main = o.main
-      if (!this.picked) this.chosen = new Set(this.shown.slice(0, MOST))
+      if (!this.picked) this.chosen = new Set(this.shown.slice(0, this.most))
       this.axis()
       $.empty.textContent = o.empty; $.empty.hidden = o.rows.length > 0; $.work.hidden = !o.rows.length
       this.root.classList.toggle('nothing', !this.rows.size && !$.where.value.trim())
@@ -276,6 +286,8 @@ export class View {
   news({rows, removed}) {
     const filtered = this.$.where.value.trim() !== ''
     let whole = removed.length > 0, more = false
+    this.fields = null
+    for (const key of removed) this.rows.delete(key)
     for (const row of rows) {
       const fresh = !this.rows.has(row.key)
       this.rows.set(row.key, row); this.changed.add(row.key)

@@ -54,6 +54,19 @@ def drawn(tab, act):
     act()
     tab.wait_for_selector(f'body:not([data-drawn="{n}"])')
 
+def test_it_filters_by_itself(tab):
+    where = tab.locator('[data-ref=where]')
+    where.fill('lr <= 0.1 and acc > 0')
+    drawn(tab, lambda: where.press('Enter'))
+    assert sorted(names(tab)) == ['run 1', 'run 2']
+    where.fill('sqrt(lr) < 1')
+    where.press('Enter')
+    tab.wait_for_selector('.error:not(:empty)')
+    assert "It can't read: sqrt(lr) < 1" in tab.inner_text('.error') and len(names(tab)) == 2
+    where.fill('')
+    drawn(tab, lambda: where.press('Enter'))
+    assert len(names(tab)) == 4 and tab.inner_text('.error') == ''
+
 def lines(made)->tuple[dict, list[dict]]:
     "What the file keeps, as its own script unfolds it."
     with page() as tab:
