@@ -1,6 +1,6 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
 import uPlot from 'uplot'
-import {DASHES, clock, coarse, envelope, extent, fitted, moved, nearest, number, range, within} from './data.js'
+import {DASHES, clock, coarse, envelope, extent, fitted, logTicks, moved, nearest, number, range, within} from './data.js'
 import {h} from './dom.js'
 
 const DAY = '\n{YYYY}-{MM}-{DD}'
@@ -38,17 +38,18 @@ export class Chart {
     const css = name => getComputedStyle(this.root).getPropertyValue(name).trim()
     const axis = {stroke: () => css('--dim'), grid: {stroke: () => css('--grid'), width: 1}, ticks: {show: false}, font: '11px system-ui'}
     const values = (u, vs) => vs.map(v => v === null ? '' : number(v))
+    const logs = {splits: (u, i, lo, hi) => logTicks(lo, hi), filter: (u, vs) => vs}
     this.plot = new uPlot({
       width: this.box.clientWidth || 400, height: 240, legend: {show: false}, pxAlign: 0,
       cursor: {sync: {key: 'mlkit', scales: ['x', null]}, drag: {x: true, y: false, setScale: false}, points: {show: false},
-        bind: {mousedown: (u, _, go) => e => (e.shiftKey && e.button === 0 && this.hooks.move ? this.pan(e) : go(e)), dblclick: () => () => { this.hooks.zoom(null); return null }}},
+        bind: {mousedown: (u, _, go) => e => (e.shiftKey && e.button === 0 && this.hooks.move && this.lines.length ? this.pan(e) : go(e)), dblclick: () => () => { this.hooks.zoom(null); return null }}},
       scales: {x: {time: this.wall, distr: this.logx ? 3 : 1, range: () => this.xrange()},
         y: {distr: this.logy ? 3 : 1, range: () => this.y ||= this.yrange()}},
-      axes: [{...axis, size: this.wall ? 42 : 30, values: this.wall ? TIMES : values}, {...axis, size: 58, values}],
+      axes: [{...axis, ...(this.logx && logs), size: this.wall ? 42 : 30, values: this.wall ? TIMES : values}, {...axis, ...(this.logy && logs), size: 58, values}],
       series: [{}, {show: true, paths: () => null, points: {show: false}}],
       hooks: {draw: [() => this.draw()], setCursor: [() => this.hover()],
         setSelect: [u => {
-          if (u.select.width < 4) return
+          if (u.select.width < 4 || !this.lines.length) return
           const at = [u.select.left, u.select.left + u.select.width].map(o => u.posToVal(o, 'x'))
           u.setSelect({left: 0, width: 0, top: 0, height: 0}, false)
           this.hooks.zoom(at)
@@ -78,7 +79,7 @@ export class Chart {
 
   yrange() {
     const [lo, hi] = this.xrange()
-    return (this.logy || this.whole ? range(this.drawn, this.logy, lo, hi) : fitted(this.drawn, lo, hi)) || (this.logy ? [1, 10] : [0, 1])
+    return (this.whole ? range(this.drawn, this.logy, lo, hi) : fitted(this.drawn, lo, hi, this.logy)) || (this.logy ? [1, 10] : [0, 1])
   }
 
   // By Shift and arrows: a fiftieth of the chart further, and the values there are said.
@@ -95,6 +96,7 @@ export class Chart {
     const how = {'+': {factor: 0.5}, '=': {factor: 0.5}, '-': {factor: 2}, ArrowLeft: {by: -0.25}, ArrowRight: {by: 0.25}, Escape: null}[e.key]
     if (how === undefined || e.ctrlKey || e.metaKey || e.altKey) return
     e.preventDefault()
+    if (how && !this.lines.length) return
     this.hooks.zoom(how && moved(this.xrange(), how, this.logx))
   }
 
@@ -102,7 +104,7 @@ export class Chart {
   get drawn() { return this.moving ? this.lines.map(o => coarse(o, 500, ...this.xrange())) : this.lines }
 
   wheel(e) {
-    if (!(e.ctrlKey || e.metaKey) || !this.hooks.move) return
+    if (!(e.ctrlKey || e.metaKey) || !this.hooks.move || !this.lines.length) return
     e.preventDefault()
     const at = e.offsetX / this.plot.over.clientWidth, factor = Math.exp(Math.max(-100, Math.min(100, e.deltaY)) / 300)
     this.hooks.move(moved(this.window || this.xrange(), {factor, at}, this.logx))
@@ -118,15 +120,19 @@ export class Chart {
     addEventListener('mousemove', go); addEventListener('mouseup', end)
   }
 
-  set(lines, styles, names) {
+  // `why` says why there are no lines.
+  set(lines, styles, names, why = 'None of the drawn runs has logged this') {
     Object.assign(this, {lines, styles, names, moving: false})
-    const n = new Set(lines.map(o => o.run)).size, means = lines.some(o => o.part)
+    const n = new Set(lines.map(o => o.run)).size, means = lines.some(o => o.part), of = (k, one, many) => `${k.toLocaleString('en')} ${k === 1 ? one : many}`
     const points = lines.filter(o => !o.raw).reduce((s, o) => s + o.total, 0)
-    const what = means ? (n === 1 ? 'group' : 'groups') : n === 1 ? 'run' : 'runs'
-    const said = lines.length ? `${n} ${what}, ${points.toLocaleString('en')} points` : 'No selected run has logged this'
-    this.summary = lines.length && !range(lines, this.logy) ? `${said}, none that this axis can show` : said
+    const said = lines.length ? `${means ? of(n, 'group', 'groups') : of(n, 'run', 'runs')}, ${of(points, 'point', 'points')}` : why
+    const below = this.logy && lines.some(o => o.y.some(v => v <= 0))
+    this.summary = !lines.length ? said : !range(lines, this.logy) ? `${said}, none that this axis can show` : below ? `${said}; values of 0 and below are not shown` : said
     this.redraw()
   }
+
+  // What is asked for takes a while, or could not be had.
+  wait() { if (!this.lines.length) this.said.textContent = 'Loading…' }
 
   // What the axis leaves out is marked at its edge, said, and a click away.
   tell() {
@@ -169,7 +175,7 @@ export class Chart {
       }
       c.stroke()
       this.dot(alone, ratio)
-      if (!this.logy) this.marks(o, from, end, xs, ratio)
+      this.marks(o, from, end, xs, ratio)
     }
     c.restore()
   }
@@ -191,6 +197,7 @@ export class Chart {
     c.globalAlpha = 1
     for (let i = from; i < end; i++) {
       const up = (o.high || o.y)[i] > max
+      if (this.logy && (o.low || o.y)[i] <= 0 && !up) continue
       if (!up && !((o.low || o.y)[i] < min)) continue
       const px = xs(o.x[i]), edge = up ? top : top + height, way = up ? 1 : -1
       if (px - last[edge] < 6 * ratio) continue

@@ -30,8 +30,10 @@ export function newMetrics(row, known) {
   return Object.keys(row).filter(k => k.startsWith('summary.') && (typeof row[k] === 'number' || ['NaN', 'inf', '-inf'].includes(row[k]))).map(k => k.slice(8)).filter(k => !known.includes(k))
 }
 
-// Okabe and Ito's colours, told apart by colour-blind readers, without black and yellow; dashes tell further ones apart.
-export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']
+// Okabe and Ito's colours, told apart by colour-blind readers, without black and yellow, and four more that lie between them; dashes tell
+// further ones apart.
+export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7f60d0', '#8f8b1f', '#8c564b', '#7d8790']
+const FEW = 6             // Values that get a colour each; more numbers get a ramp
 export const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]
 
 export const DASH_NAMES = ['solid', 'dashed', 'dotted', 'dash-dotted']
@@ -89,7 +91,7 @@ export function ramp(t) {
 export function stylesBy(rows, key) {
   const values = [...new Set(rows.map(row => row[key]))].sort((a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b))))
   const label = v => (v === null || v === undefined ? 'none' : number(v)), numbers = values.filter(v => Number.isFinite(v))
-  const few = values.length <= PALETTE.length || numbers.length < values.length
+  const few = values.length <= FEW || numbers.length < values.length
   const [lo, hi] = [numbers[0], numbers[numbers.length - 1]], log = lo > 0 && hi / lo > 30
   const place = v => (log ? Math.log(v / lo) / Math.log(hi / lo) : (v - lo) / (hi - lo || 1))
   const colour = v => (few ? PALETTE[values.indexOf(v) % PALETTE.length] : ramp(place(v)))
@@ -146,14 +148,22 @@ export function nearest(x, v) {
   return lo > 0 && v - x[lo - 1] <= x[lo] - v ? lo - 1 : lo
 }
 
+// The value of a line's point `i` as far as the window shows it: of one beyond an edge, where the line to its neighbour crosses that edge.
+function shown(x, y, i, lo, hi, n) {
+  const edge = x[i] < lo ? lo : x[i] > hi ? hi : null, j = edge === lo ? i + 1 : i - 1
+  if (edge === null) return y[i]
+  if (j < 0 || j >= n || (edge === lo ? x[j] < lo : x[j] > hi)) return NaN
+  return y[i] + (y[j] - y[i]) * (edge - x[i]) / (x[j] - x[i])
+}
+
 // The smallest and largest finite value of the lines, and of the edges around them, between `lo` and `hi` of x; null without any.
 export function extent(lines, log, lo = -Infinity, hi = Infinity) {
   let a = Infinity, b = -Infinity
   for (const o of lines) {
     const [from, end] = within(o, lo, hi)
     for (const y of o.low ? [o.y, o.low, o.high] : [o.y]) for (let i = from; i < end; i++) {
-      const v = y[i]
-      if (o.x[i] < lo || o.x[i] > hi || !Number.isFinite(v) || (log && v <= 0)) continue
+      const v = o.x[i] < lo || o.x[i] > hi ? shown(o.x, y, i, lo, hi, o.n) : y[i]
+      if (!Number.isFinite(v) || (log && v <= 0)) continue
       if (v < a) a = v
       if (v > b) b = v
     }
@@ -165,22 +175,23 @@ export function extent(lines, log, lo = -Infinity, hi = Infinity) {
 export function range(lines, log, lo, hi) { const all = extent(lines, log, lo, hi); return all && airy(all, log) }
 
 function airy([a, b], log) {
-  if (log) return [a / 1.15, b * 1.15]
+  const f = b > a ? Math.min(1.15, (b / a) ** 0.06) : 1.15
+  if (log) return [a / f, b * f]
   const air = (b - a) * 0.06 || Math.abs(a) * 0.1 || 1
   return [a - air, b + air]
 }
 
 // The range of what is usual between `lo` and `hi` of x: a value counts when, in one of the two neighbouring stretches of its line, another goes
 // as far. A lone spike doesn't; a first steep fall over several stretches does. Null without any.
-export function usual(lines, lo, hi, n = 120) {
+export function usual(lines, lo, hi, n = 120, log = false) {
   let a = Infinity, b = -Infinity
   for (const o of lines) {
     const low = new Float64Array(n).fill(Infinity), high = new Float64Array(n).fill(-Infinity), scale = n / (hi - lo || 1)
     const [from, end] = within(o, lo, hi)
     for (const y of o.low ? [o.low, o.high] : [o.y]) for (let i = from; i < end; i++) {
-      const v = y[i]
-      if (o.x[i] < lo || o.x[i] > hi || !Number.isFinite(v)) continue
-      const k = Math.min(n - 1, Math.floor((o.x[i] - lo) * scale))
+      const v = o.x[i] < lo || o.x[i] > hi ? shown(o.x, y, i, lo, hi, o.n) : y[i]
+      if (!Number.isFinite(v) || (log && v <= 0)) continue
+      const k = Math.max(0, Math.min(n - 1, Math.floor((o.x[i] - lo) * scale)))
       if (v < low[k]) low[k] = v
       if (v > high[k]) high[k] = v
     }
@@ -194,13 +205,32 @@ export function usual(lines, lo, hi, n = 120) {
   return a > b ? null : [a, b]
 }
 
-// The axis at first: the usual range where all of it is more than four times as wide, so that one spike doesn't press a curve flat. Null
+// The axis at first: the usual range where all of it is more than four times as wide, so that one spike doesn't press a curve flat; on a
+// logarithmic axis in decades. An average that a spike has dragged along is no measure of what is usual, so the values behind it are asked. Null
 // without values.
-export function fitted(lines, lo, hi) {
-  const all = extent(lines, false, lo, hi), most = all && usual(lines, lo, hi)
-  if (!most || most[1] <= most[0] || all[1] - all[0] < 4 * (most[1] - most[0])) return all && airy(all)
-  const air = (most[1] - most[0]) * 0.15
-  return [Math.max(most[0] - air, airy(all)[0]), Math.min(most[1] + air, airy(all)[1])]
+export function fitted(lines, lo, hi, log = false) {
+  const raw = lines.filter(o => o.raw), all = extent(lines, log, lo, hi), most = all && usual(raw.length ? raw : lines, lo, hi, 120, log)
+  const size = ([p, q]) => (log ? Math.log10(q / p) : q - p)
+  if (!most || size(most) <= 0 || size(all) < 4 * size(most)) return all && airy(all, log)
+  const air = size(most) * 0.15, full = airy(all, log)
+  if (log) return [Math.max(most[0] / 10 ** air, full[0]), Math.min(most[1] * 10 ** air, full[1])]
+  return [Math.max(most[0] - air, full[0]), Math.min(most[1] + air, full[1])]
+}
+
+// Where a logarithmic axis from `lo` to `hi` has its lines: each decade, or each second, third and so on where there are many; between few of
+// them also at 2 and 5; within less than one as on a linear axis.
+export function logTicks(lo, hi, most = 8) {
+  const first = Math.ceil(Math.log10(lo) - 1e-9), last = Math.floor(Math.log10(hi) + 1e-9), decades = last - first + 1
+  if (decades < 2) {
+    const raw = (hi - lo) / 5, ten = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map(v => v * ten).find(v => v >= raw)
+    if (hi / lo < 8) return Array.from({length: Math.floor(hi / step + 1e-9) - Math.ceil(lo / step - 1e-9) + 1}, (_, i) => +((Math.ceil(lo / step - 1e-9) + i) * step).toPrecision(12))
+  }
+  const by = Math.ceil(decades / most), out = []
+  for (let k = first - 1; k <= last + 1; k++) {
+    if (k % by) continue
+    for (const m of decades <= 3 ? [1, 2, 5] : [1]) { const v = +`${m}e${k}`; if (v >= lo * (1 - 1e-9) && v <= hi * (1 + 1e-9)) out.push(v) }
+  }
+  return out
 }
 
 // The smallest and largest value of each of `n` columns between `lo` and `hi`: what a thick line of many points fills.
@@ -241,6 +271,7 @@ export function number(v) {
 
 export function duration(s) {
   if (s === null || s === undefined) return ''
+  if (s < 0.95) return `${Math.round(1000 * s)} ms`
   if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`
   if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
@@ -273,7 +304,8 @@ export function columns(rows, most = 6) {
   const config = of('config.').filter(([, o]) => rows.length < 2 || o.differ || o.n < rows.length).map(o => o[0]).slice(0, most)
   const axes = new Set('epoch epochs step steps iter iteration global_step batch'.split(' '))
   const summary = of('summary.').filter(([k]) => !axes.has(k.slice(8))).sort((a, b) => b[1].n - a[1].n).map(o => o[0]).slice(0, most)
-  return [...config, ...summary]
+  const project = new Set(rows.map(row => row.project)).size > 1 ? ['project'] : []
+  return [...project, ...config, ...summary]
 }
 
 // All that a column may show.

@@ -1,14 +1,22 @@
 // The page that `mlkit ui` serves: the view over HTTP, its state in the address.
 import {View} from './view.js'
 
+const wait = ms => new Promise(yes => setTimeout(yes, ms))
+
+async function get(address) {
+  const r = await fetch(address).catch(() => { throw new Error("The page's server can't be reached: is mlkit ui still running?") })
+  if (!r.ok) throw Object.assign(new Error((await r.json().catch(() => ({}))).error || `The page's server said ${r.status}`), {status: r.status})
+  return r
+}
+
 const source = {
   can: new Set(['csv', 'compare', 'run', 'by', 'brief', 'machine', 'importance']),
   async ask(name, pairs) {
-    const r = await fetch(`api/${name}?${new URLSearchParams(pairs)}`)
-    if (!r.ok) throw new Error((await r.json().catch(() => ({}))).error || `The page's server said ${r.status}`)
+    const address = `api/${name}?${new URLSearchParams(pairs)}`
+    const r = await get(address).catch(async e => { if (e.status !== 500) throw e; await wait(200); return get(address) })     // once more
     if (!r.headers.get('content-type').startsWith('application/json')) return r.arrayBuffer()
     const o = await r.json()
-    if (o.edit) this.can.add('edit')
+    if (name === 'runs' && o.rows) this.can[o.edit ? 'add' : 'delete']('edit')
     return o
   },
   async edit(body) {
@@ -19,15 +27,25 @@ const source = {
   },
   follow(news, state) {
     const events = new EventSource('api/events')
-    events.onopen = () => state('live')
-    events.onerror = () => state('not connected')
+    let lost = false
+    events.onopen = () => { state('live'); if (lost) news({rows: [], removed: [], again: true}); lost = false }
+    events.onerror = () => { state('not connected'); lost = true }
     events.onmessage = e => news(JSON.parse(e.data))
     return () => events.close()
   },
 }
 
+// What the browser's Back undoes: a filter, a zoom, another axis; what is typed or slid along the way replaces the address.
+const STEPS = ['where', 'zoom', 'x', 'by', 'group', 'space'], FIRST = {x: 'step'}
+const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)))
+
+function remember(state) {
+  const was = read(), step = STEPS.some(k => (was[k] || FIRST[k] || '') !== (state[k] || FIRST[k] || ''))
+  history[step ? 'pushState' : 'replaceState'](null, '', '#' + new URLSearchParams(state))
+}
+addEventListener('popstate', () => window.mlkitView.restore(read()))
+
 window.mlkitView = new View(document.body, source, {
-  state: Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
-  remember: state => history.replaceState(null, '', '#' + new URLSearchParams(state)),
+  state: read(), remember,
   titled: title => { document.title = title },
 })

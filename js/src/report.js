@@ -39,6 +39,7 @@ class ReportView extends View {
     select.addEventListener('change', () => { this.draw(); this.remember() })
     this.$.smooth.replaceWith(select)
     this.$.smooth = select
+    this.$.weight.remove()
   }
 
   panels() {

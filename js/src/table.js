@@ -10,8 +10,9 @@ export class RunTable {
   constructor(root, hooks) {
     Object.assign(this, {root, hooks, rows: [], main: null, chosen: new Set(), style: new Map(), sparks: new Map(), key: 'started', down: true})
     this.head = h('thead'); this.body = h('tbody')
-    Object.assign(this, {rest: [], pages: 1, group: '', groupings: [], folded: new Set(), cols: null, pin: [], auto: []})
+    Object.assign(this, {rest: [], pages: 1, group: '', groupings: [], folded: new Set(), cols: null, pin: [], auto: [], kept: new Map(), pinned: []})
     root.append(h('table', {}, this.head, this.body))
+    this.pressing()
     this.controls()
     root.addEventListener('scroll', () => { if (root.scrollTop + 2 * root.clientHeight > root.scrollHeight) this.more() })
   }
@@ -43,6 +44,7 @@ export class RunTable {
     this.chooser = h('details', {className: 'menu'}, h('summary', {}, 'Columns'), this.menu)
     this.chooser.addEventListener('toggle', () => (this.chooser.open ? this.list() : this.menu.replaceChildren()))
     this.chooser.addEventListener('keydown', e => { if (e.key === 'Escape') { this.chooser.open = false; this.chooser.firstChild.focus(); e.stopPropagation() } })
+    addEventListener('pointerdown', e => { if (this.chooser.open && !e.composedPath().includes(this.chooser)) this.chooser.open = false }, {signal: this.released.signal})
     this.tools = h('span', {className: 'tools'}, h('label', {}, 'group ', this.by), ' ', this.chooser)
   }
 
@@ -83,20 +85,33 @@ export class RunTable {
     return `${n.toLocaleString('en')} ${n === 1 ? 'run' : 'runs'}, ${this.chosen.size} drawn`
   }
 
+  // A click is a press and a release over the same element: rows wait for the release before they move.
+  pressing() {
+    const release = () => setTimeout(() => { this.pressed = false; if (this.late) { this.late = false; this.draw() } }, 0)
+    this.root.addEventListener('pointerdown', () => { this.pressed = true })
+    this.released = new AbortController()
+    for (const k of ['pointerup', 'pointercancel']) addEventListener(k, () => { if (this.pressed) release() }, {signal: this.released.signal})
+  }
+
   draw() {
+    if (this.pressed) { this.late = true; return }
     const rows = sorted(this.rows, this.key, this.down), cols = this.shown, make = row => () => this.row(row, cols)
     const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
     this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length), Math.ceil(innerHeight / 26) + 8))       // what fits, and some
     this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
     const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
-    this.head.replaceChildren(h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k))))
-    this.body.replaceChildren(...items.slice(0, this.pages * this.page).map(make => make()))
+    const looks = JSON.stringify([cols, this.pinned])
+    if (looks !== this.looks) { this.looks = looks; this.kept.clear() }
+    const before = this.kept, head = h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k)))
+    if (!this.head.firstChild?.isEqualNode(head)) this.head.replaceChildren(head)
+    this.kept = new Map()
+    this.found = k => before.get(k)
+    arrange(this.body, items.slice(0, this.pages * this.page).map(make => make()))
+    this.found = () => null
     this.rest = items.slice(this.pages * this.page)
     this.stick()
-    if (focus.key) [...this.head.querySelectorAll('button')].find(o => o.dataset.key === focus.key)?.focus()
-    if (focus.pick) [...this.body.querySelectorAll('input')].find(o => o.dataset.pick === focus.pick)?.focus()
-    if (focus.fold) [...this.body.querySelectorAll('.fold')].find(o => o.dataset.fold === focus.fold)?.focus()
-    if (focus.open) [...this.body.querySelectorAll('.open')].find(o => o.dataset.open === focus.open)?.focus()
+    const again = (name, where) => { if (focus[name] && document.activeElement?.dataset[name] !== focus[name]) [...where.querySelectorAll(`[data-${name}]`)].find(o => o.dataset[name] === focus[name])?.focus() }
+    again('key', this.head); for (const name of ['pick', 'fold', 'open']) again(name, this.body)
     this.drawSparks()
     this.fill()
   }
@@ -140,7 +155,10 @@ export class RunTable {
       const v = mean(o.rows, k), text = v === null ? '' : k === 'duration' ? duration(v) : number(v)
       return h('td', {className: 'num', title: text && `Mean of ${short(k)}: ${v}`}, text)
     }
-    return this.line(h('tr', {className: 'group'}), cols, [h('td'), h('td', {title: o.label}, b), h('td', {}, n), h('td'), ...cols.map(cell)])
+    const tr = this.line(h('tr', {className: 'group'}), cols, [h('td'), h('td', {title: o.label}, b), h('td', {}, n), h('td'), ...cols.map(cell)]), id = `group ${o.id}`
+    const old = this.found?.(id), it = old?.isEqualNode(tr) ? old : tr
+    this.kept.set(id, it)
+    return it
   }
 
   line(tr, cols, cells) {
@@ -163,43 +181,77 @@ export class RunTable {
     return this.pinning(th, this.pinned.includes(k) ? this.pinned.indexOf(k) : this.pinned.length)
   }
 
+  // The row of a run: the one that stands there, brought up to date, or a new one.
   row(row, cols) {
-    const name = row.name?.trim() || row.id, on = this.chosen.has(row.key)
-    const box = h('input', {type: 'checkbox', checked: on, 'aria-label': `Draw ${name}`}), dot = h('span', {className: 'swatch'})
+    const tr = this.found?.(`run ${row.key}`) || this.fresh(row, cols), {box, dot, named, label, status, cells} = tr.parts
+    const name = row.name?.trim() || row.id, on = this.chosen.has(row.key), style = on && this.style.get(row.key)
+    if (box.checked !== on) box.checked = on
+    if (box.said !== name) { box.said = name; box.setAttribute('aria-label', `Draw ${name}`) }
+    if (dot.color !== (style?.color || '')) dot.style.background = dot.color = style?.color || ''
+    dot.classList.toggle('dashed', !!style?.dash?.length)
+    put(named, 'title', row.notes ? `${name}\n${row.notes}` : name); put(label, 'textContent', name)
+    if (status.textContent !== row.status) { status.classList.remove(status.textContent || 'x'); status.classList.add(row.status); status.textContent = row.status }
+    cols.forEach((k, i) => this.cell(cells[i], row, k))
+    this.kept.set(`run ${row.key}`, tr)
+    return tr
+  }
+
+  fresh(row, cols) {
+    const box = h('input', {type: 'checkbox'}), dot = h('span', {className: 'swatch'}), label = this.hooks.open ? this.opener(row) : h('span')
     box.dataset.pick = row.key
     box.addEventListener('change', () => this.hooks.choose(row.key, box.checked))
-    if (on && this.style.has(row.key)) dot.style.background = this.style.get(row.key).color
     const spark = h('canvas', {className: 'spark', width: 160, height: 40, 'aria-hidden': 'true'})
     spark.dataset.run = row.key
-    const tr = this.line(h('tr'), cols, [h('td', {}, box), h('td', {title: row.notes ? `${name}\n${row.notes}` : name}, dot, this.hooks.open ? this.opener(row, name) : name),
-      h('td', {className: row.status}, row.status), h('td', {}, spark), ...cols.map(k => this.cell(row, k))])
+    const named = h('td', {}, dot, label), status = h('td'), cells = cols.map(() => h('td'))
+    const tr = this.line(h('tr'), cols, [h('td', {}, box), named, status, h('td', {}, spark), ...cells])
     tr.dataset.run = row.key
+    tr.parts = {box, dot, named, label, status, cells}
     for (const k of ['mouseenter', 'focusin']) tr.addEventListener(k, () => this.hooks.light(row.key))
     for (const k of ['mouseleave', 'focusout']) tr.addEventListener(k, () => this.hooks.light(null))
     return tr
   }
 
-  opener(row, name) {
-    const b = h('button', {type: 'button', className: 'open'}, name)
+  opener(row) {
+    const b = h('button', {type: 'button', className: 'open'})
     b.dataset.open = row.key
     b.addEventListener('click', () => this.hooks.open(row.key))
     return b
   }
 
-  cell(row, k) {
+  cell(td, row, k) {
     const v = row[k], numeric = typeof v === 'number'
     const text = k === 'duration' ? duration(row.status === 'running' && row.started ? Date.now() / 1000 - row.started : v) : number(v)
-    return h('td', {className: numeric || k === 'duration' ? 'num' : '', title: numeric ? String(v) : text}, text)
+    td.classList.toggle('num', numeric || k === 'duration'); put(td, 'title', numeric ? String(v) : text); put(td, 'textContent', text)
   }
 
   drawSparks() {
     const color = getComputedStyle(this.root).color
-    for (const c of this.body.querySelectorAll('canvas.spark')) sparkline(c, this.sparks.get(c.dataset.run), color)
+    for (const c of this.body.querySelectorAll('canvas.spark')) {
+      const o = this.sparks.get(c.dataset.run)
+      if (c.shows !== o || c.color !== color) { sparkline(c, o, color); Object.assign(c, {shows: o, color}) }
+    }
   }
+
+  destroy() { this.released.abort() }
+}
+
+// Writing what is there already would cost a layout.
+function put(o, name, value) { if (o[name] !== value) o[name] = value }
+
+// The children of `parent` in this order, moving as few as need be.
+function arrange(parent, next) {
+  let at = parent.firstChild
+  const wanted = new Set(next)
+  for (const o of next) {
+    while (at && !wanted.has(at)) { const gone = at; at = at.nextSibling; gone.remove() }
+    if (o === at) at = at.nextSibling
+    else parent.insertBefore(o, at)
+  }
+  while (at) { const gone = at; at = at.nextSibling; gone.remove() }
 }
 
 function sparkline(c, o, color) {
-  if (!o?.n) return
+  if (!o?.n) { if (c.shows) c.width = 160; return }
   let lo = Infinity, hi = -Infinity, pen = false
   for (const v of o.y) if (Number.isFinite(v)) { lo = Math.min(lo, v); hi = Math.max(hi, v) }
   if (lo > hi) return

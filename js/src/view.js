@@ -14,6 +14,7 @@ import {RunTable} from './table.js'
 import {where} from './where.js'
 
 const MOST = 10
+const WEIGHTS = [0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999] // Of the moving average, by keys
 
 export class View {
   get most() { return MOST }
@@ -37,7 +38,7 @@ export class View {
         ref('filter', h('form', {}, h('label', {}, 'where ', ref('where', h('input', {spellcheck: false, autocomplete: 'off',
           placeholder: 'lr < 0.05 and acc > 0.9'}))), ' ', h('button', {}, 'Filter'))),
         h('label', {}, 'x ', ref('x', h('select'))),
-        h('label', {}, 'smooth ', ref('smooth', h('input', {type: 'range', min: 0, max: 0.999, step: 0.001, value: 0}))),
+        h('label', {}, 'smooth ', ref('smooth', h('input', {type: 'range', min: 0, max: 0.999, step: 0.001, value: 0})), ref('weight', h('output'))),
         check('logx', 'log x'), check('logy', 'log y'),
         h('label', {}, 'colour ', ref('colour', h('select'))),
         h('label', {hidden: !this.source.can?.has('by')}, 'mean by ', ref('by', h('select'))),
@@ -61,7 +62,14 @@ export class View {
     $.right.prepend(this.space.root)
     $.said.append(' ', this.table.tools)
     for (const k of ['x', 'logx', 'logy']) $[k].addEventListener('change', () => { if (k === 'x') this.window = null; this.panels(); this.draw(); this.remember() })
-    $.smooth.addEventListener('input', () => { this.draw(); this.remember() })
+    $.smooth.addEventListener('input', () => { this.weigh(); this.draw(); this.remember() })
+    $.smooth.addEventListener('keydown', e => {
+      const way = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}[e.key], now = +$.smooth.value
+      if (!way) return
+      e.preventDefault()
+      $.smooth.value = (way > 0 ? WEIGHTS.find(v => v > now) : [...WEIGHTS].reverse().find(v => v < now)) ?? now
+      $.smooth.dispatchEvent(new Event('input'))
+    })
     $.filter.addEventListener('submit', e => { e.preventDefault(); this.picked = false; this.remember(); this.load(true) })
     $.all.addEventListener('click', () => this.chooseOnly(this.shown))
     $.none.addEventListener('click', () => this.chooseOnly([]))
@@ -83,10 +91,11 @@ export class View {
     document.removeEventListener('visibilitychange', this.visibility)
     this.scheme.removeEventListener('change', this.recolour)
     for (const c of this.charts.values()) c.destroy()
-    this.space.destroy()
+    this.space.destroy(); this.table.destroy()
     this.root.replaceChildren()
   }
 
+  weigh() { const v = this.$.smooth.value; this.$.weight.textContent = v === '0' ? '' : v; this.$.smooth.setAttribute('aria-valuetext', v === '0' ? 'off' : v) }
   guard(promise) { return promise.catch(e => this.say(e.message)) }
   say(text) { this.$.error.textContent = text || '' }
 
@@ -104,6 +113,7 @@ export class View {
     const $ = this.$
     if (o.where) $.where.value = o.where
     if (o.smooth) $.smooth.value = o.smooth
+    this.weigh()
     $.logx.checked = !!o.logx; $.logy.checked = !!o.logy
     if (o.sort) { this.table.down = o.sort[0] === '-'; this.table.key = o.sort.replace(/^-/, '') }
     this.table.recall(o)
@@ -204,23 +214,28 @@ export class View {
   async draw(only) {
     const $ = this.$, mine = ++this.turn, runs = [...this.chosen].filter(k => this.rows.has(k)), logx = $.logx.checked, by = $.by.value
     const names = new Map(runs.map(k => [k, this.name(k)]))
-    try {
-      await Promise.all([...this.charts.values()].map(async c => {
-        c.axes({logx, logy: $.logy.checked, wall: $.x.value === 'wall' && !logx})
-        if (!runs.length) { c.set([], this.style, names); return }
-        const n = Math.max(50, Math.min(runs.length > 50 ? 320 : 2000, c.box.clientWidth))
-        const q = [['x', $.x.value], ['n', n], ['smooth', $.smooth.value], ...(logx ? [['log', 1]] : []),
-          ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m]),
-          ...(by ? [['by', by], ['spread', $.spread.value]] : [])]
-        const ask = only && !by && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
-        const fresh = ask.length ? unpack(await this.source.ask('series', [...q, ...ask.map(k => ['run', k])])).lines : []
-        if (mine !== this.turn) return
-        if (by) { const lines = banded(fresh); c.set(lines, ...this.labels(lines, by)); return }
-        const kept = c.lines.filter(o => !o.part && this.chosen.has(o.run) && !ask.includes(o.run))
-        c.set([...kept, ...fresh], this.style, names)
-      }))
-      if (mine === this.turn) this.root.dataset.drawn = String(mine)
-    } catch (e) { this.say(e.message) }
+    let failed = null
+    const one = async c => {
+      c.axes({logx, logy: $.logy.checked, wall: $.x.value === 'wall' && !logx})
+      if (!runs.length) { c.set([], this.style, names, 'No run is drawn'); return }
+      c.wait()
+      const n = Math.max(50, Math.min(runs.length > 50 ? 320 : 2000, c.box.clientWidth))
+      const q = [['x', $.x.value], ['n', n], ['smooth', $.smooth.value], ...(logx ? [['log', 1]] : []),
+        ...(this.window ? [['lo', this.window[0]], ['hi', this.window[1]]] : []), ...c.metrics.map(m => ['metric', m]),
+        ...(by ? [['by', by], ['spread', $.spread.value]] : [])]
+      const ask = only && !by && only.length < runs.length ? only.filter(k => this.chosen.has(k)) : runs
+      const fresh = ask.length ? unpack(await this.source.ask('series', [...q, ...ask.map(k => ['run', k])])).lines : []
+      if (mine !== this.turn) return
+      if (by) { const lines = banded(fresh); c.set(lines, ...this.labels(lines, by)); return }
+      const kept = c.lines.filter(o => !o.part && this.chosen.has(o.run) && !ask.includes(o.run))
+      c.set([...kept, ...fresh], this.style, names)
+    }
+    // A chart that can't be had says so, and the others are drawn.
+    await Promise.all([...this.charts.values()].map(c => one(c).catch(e => { failed = e; if (mine === this.turn) c.set([], this.style, names, `Not here: ${e.message}`) })))
+    if (mine !== this.turn) return
+    if (failed || this.failed) this.say(failed?.message)
+    this.failed = failed
+    this.root.dataset.drawn = String(mine)
   }
 
   async sparks(runs) {
@@ -246,11 +261,13 @@ export class View {
       if (mine !== this.loads) return
       if (known) {
         if (!o.keys.every(k => this.rows.has(k))) { await this.load(); return }
+        if (!text.trim()) { const all = new Set(o.keys); for (const k of this.rows.keys()) if (!all.has(k)) this.rows.delete(k); this.complete = true }
         Object.assign(o, {title: $.title.textContent, rows: o.keys.map(k => this.rows.get(k)), metrics: this.metrics, main: this.main})
       }
       this.say('')
       $.title.textContent = o.title
       this.titled(o.title)
+      if (!known && !text.trim()) this.rows = new Map()              // a run that is gone is no longer told
       for (const row of o.rows) this.rows.set(row.key, row)
       if (!known) { this.fields = null; if (!text.trim()) this.complete = true }
       this.shown = o.rows.map(row => row.key)
@@ -283,9 +300,10 @@ export class View {
   }
 
   // Without a filter all is known from the news themselves: a host that is busy need not be asked.
-  news({rows, removed}) {
+  news({rows, removed, again}) {
     const filtered = this.$.where.value.trim() !== ''
-    let whole = removed.length > 0, more = false
+    let whole = again || removed.length > 0, more = false
+    if (again) this.complete = false                                // what was missed meanwhile is not known
     this.fields = null
     for (const key of removed) this.rows.delete(key)
     for (const row of rows) {
@@ -307,7 +325,7 @@ export class View {
         this.axis(); this.panels()
       }
       const keys = [...this.changed]
-      this.changed.clear(); this.paint(); this.draw(keys); this.sparks(keys)
+      this.changed.clear(); this.paint(); this.draw(keys); this.guard(this.sparks(keys))
     }, whole ? 100 : 50)
   }
 }

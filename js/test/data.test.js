@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {banded, coarse, colourings, columns, duration, envelope, extent, fields, fitted, gathered, groups, hash, joined, mean, moved, nearest, newMetrics, number,
+import {banded, coarse, colourings, columns, duration, envelope, extent, fields, fitted, gathered, groups, hash, joined, logTicks, mean, moved, nearest, newMetrics, number,
   panelTitle, parted, range, sorted, styles, stylesBy, unpack, usual, within} from '../src/data.js'
 
 function packed(lines) {
@@ -69,7 +69,7 @@ test('columns are the settings that differ, and the results', () => {
 
 test('numbers and durations are short', () => {
   assert.deepEqual([0, 12, 0.123456, 1e-5, 12345678, null, 'x', NaN].map(number), ['0', '12', '0.1235', '1.00e-5', '1.23e7', '', 'x', 'NaN'])
-  assert.deepEqual([0.25, 75, 3700, 90000, null].map(duration), ['0.3 s', '1 min 15 s', '1 h 1 min', '1 d 1 h', ''])
+  assert.deepEqual([0.25, 75, 3700, 90000, null].map(duration), ['250 ms', '1 min 15 s', '1 h 1 min', '1 d 1 h', ''])
 })
 
 test('metrics that a row has and nobody knew yet', () => {
@@ -164,4 +164,31 @@ test('names survive the address, with commas and all', () => {
   assert.deepEqual(parted(joined(names)), names)
   assert.deepEqual(parted(''), [])
   assert.deepEqual(parted('%zz'), ['%zz'])
+})
+
+test('a logarithmic axis has a few lines, whatever it spans', () => {
+  assert.deepEqual(logTicks(0.5, 200), [0.5, 1, 2, 5, 10, 20, 50, 100, 200])
+  assert.deepEqual(logTicks(1e-3, 1e4), [1e-3, 1e-2, 0.1, 1, 10, 100, 1e3, 1e4])
+  assert.deepEqual(logTicks(0.86, 0.88), [0.86, 0.865, 0.87, 0.875, 0.88])
+  for (let k = 0; k < 400; k++) {
+    const lo = 10 ** (Math.random() * 40 - 20), hi = lo * 10 ** (Math.random() ** 3 * 40) * 1.001, ticks = logTicks(lo, hi)
+    assert.ok(ticks.length >= 2 && ticks.length <= 14 || hi / lo < 8, `${lo} ${hi} ${ticks}`)
+    assert.ok(ticks.every((v, i) => v >= lo * 0.999 && v <= hi * 1.001 && (!i || v > ticks[i - 1])), `${lo} ${hi} ${ticks}`)
+  }
+})
+
+test('a window between two points shows where their line runs', () => {
+  const o = {n: 2, x: [0, 1], y: [0, 10]}
+  assert.deepEqual(extent([o], false, 0.25, 0.5), [2.5, 5])
+  assert.deepEqual(extent([o], false, 2, 3), null)
+  assert.deepEqual(extent([{n: 3, x: [0, 1, 2], y: [0, 10, NaN]}], false, 0.5, 1.5), [5, 10])
+})
+
+test('a spike presses nothing flat, behind an average and on a logarithmic axis as well', () => {
+  const n = 1000, x = Array.from({length: n}, (_, i) => i), y = x.map(i => 1 + (i % 7) / 10), spiked = y.map((v, i) => (i === 500 ? 1e30 : v))
+  const slow = x.map(i => (i < 500 ? 1.3 : 1e29 * 0.9 ** (i - 500) + 1.3))
+  const seen = fitted([{n, x, y: slow, raw: false}, {n, x, y: spiked, raw: true}], 0, n - 1)
+  assert.ok(seen[1] < 3, seen)
+  const log = fitted([{n, x, y: spiked, raw: false}], 0, n - 1, true)
+  assert.ok(log[0] > 0.5 && log[1] < 4, log)
 })

@@ -87,7 +87,7 @@ def test_a_click_sorts_and_a_condition_filters(tab):
 
 def test_a_click_chooses_what_is_drawn(tab):
     drawn(tab, lambda: tab.click('[data-ref=none]'))
-    assert 'No selected run' in tab.locator('.panel .summary').first.inner_text()
+    assert 'No run is drawn' in tab.locator('.panel .summary').first.inner_text()
     drawn(tab, lambda: tab.check('[aria-label="Draw run 0"]'))
     assert '1 run, 3,000 points' in tab.locator('.panel .summary').first.inner_text()
 
