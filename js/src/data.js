@@ -32,7 +32,7 @@ export function newMetrics(row, known) {
 
 // Okabe and Ito's colours, told apart by colour-blind readers, without black and yellow, and four more that lie between them; dashes tell
 // further ones apart.
-export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7f60d0', '#8f8b1f', '#8c564b', '#7d8790']
+export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7f60d0', '#8f8b1f', '#8c564b', '#c2316f']
 const FEW = 6             // Values that get a colour each; more numbers get a ramp
 export const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]
 

@@ -1,5 +1,5 @@
 "What people do while runs train, servers go and folders are deleted: no click is lost, and the page says what is so."
-import re, shutil, subprocess, sys, threading, time
+import re, shutil, subprocess, sys, threading
 from contextlib import contextmanager
 
 import pytest
