@@ -52,27 +52,10 @@ export function thin(x, y, a, b, n, log = false) {
   return keep
 }
 
-// The block that mlkit.ui.series.pack would have made.
-export function pack(lines) {
-  const heads = lines.map(({about, x, y}) => ({...about, n: x.length, x0: x.length ? x[0] : 0, y0: about.y0 || 0}))
-  let text = JSON.stringify({lines: heads})
-  const size = new TextEncoder().encode(text).length, pad = (4 - size % 4) % 4
-  const head = new TextEncoder().encode(text + ' '.repeat(pad)), out = new ArrayBuffer(4 + head.length + 8 * heads.reduce((s, o) => s + o.n, 0))
-  new DataView(out).setUint32(0, head.length, true)
-  new Uint8Array(out, 4, head.length).set(head)
-  let at = 4 + head.length
-  lines.forEach(({x, y}, i) => {
-    const {x0, y0} = heads[i], xs = new Float32Array(out, at, x.length), ys = new Float32Array(out, at + 4 * x.length, x.length)
-    for (let j = 0; j < x.length; j++) { xs[j] = x[j] - x0; ys[j] = y[j] - y0 }
-    at += 8 * x.length
-  })
-  return out
-}
-
 // What is drawn at once: more points than that take longer than one waits, and no spike needs them.
 const DRAWN = 10000
 
-// The answer to the view's question for lines.
+// The answer to the view's question for lines, as it would unpack them.
 export function series(lines, pairs) {
   const all = k => pairs.filter(o => o[0] === k).map(o => o[1]), one = (k, other) => (all(k).length ? all(k).at(-1) : other)
   const axis = one('x', 'step'), n = Math.max(1, Math.min(+one('n', 800), Math.floor(DRAWN / all('run').length))), smooth = +one('smooth', 0), lo = +one('lo', -Infinity), hi = +one('hi', Infinity)
@@ -83,8 +66,8 @@ export function series(lines, pairs) {
     const x = axis === 'step' ? o.step : axis === 'wall' ? o.time.map(v => v + o.started) : o.time
     const a = Math.max(0, first(x, lo) - 1), b = Math.min(o.n, hi === Infinity ? o.n : first(x, hi) + 1 + (x[first(x, hi)] === hi))
     const at = thin(x, o.y, a, b, n, !!one('log'))
-    const about = {run, metric, raw: smooth > 0 && weight === 0, total: o.total, span: o.n ? [x[0], x[o.n - 1]] : [0, 0], last: o.last, y0: o.y0}
-    out.push({about, x: at.map(i => x[i]), y: at.map(i => o.y[i])})
+    const about = {run, metric, raw: smooth > 0 && weight === 0, total: o.total, span: o.n ? [x[0], x[o.n - 1]] : [0, 0], last: o.last}
+    out.push({...about, n: at.length, x: at.map(i => x[i]), y: at.map(i => o.y[i])})
   }
-  return pack(out)
+  return {lines: out}
 }

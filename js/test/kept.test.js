@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {unpack} from '../src/data.js'
-import {pack, series, thin, unfold} from '../src/kept.js'
+import {series, thin, unfold} from '../src/kept.js'
 
 const noise = n => Float64Array.from({length: n}, (_, i) => Math.sin(i * 12.9898) * 43758.5453 % 1)
 const steps = n => Float64Array.from({length: n}, (_, i) => i)
@@ -28,7 +27,7 @@ test('thinning keeps first, last, smallest, largest and every gap', () => {
 test('few points are all kept, and a window has a neighbour on either side', () => {
   assert.deepEqual(thin(steps(9), noise(9), 2, 5, 800), [2, 3, 4])
   const line = {run: 'p/a', metric: 'loss', smooth: 0, n: 9, total: 9, y0: 0, started: 1e9, step: steps(9), time: steps(9), y: noise(9), last: null}
-  const ask = (...more) => unpack(series([line], [['run', 'p/a'], ['metric', 'loss'], ['n', 100], ...more])).lines
+  const ask = (...more) => series([line], [['run', 'p/a'], ['metric', 'loss'], ['n', 100], ...more]).lines
   assert.deepEqual([...ask(['lo', 3.5], ['hi', 5.5])[0].x], [3, 4, 5, 6])
   assert.deepEqual([...ask(['x', 'wall'])[0].x].slice(0, 2), [1e9, 1e9 + 1])
   assert.deepEqual(ask(['run', 'p/b']).length, 1)
@@ -36,12 +35,7 @@ test('few points are all kept, and a window has a neighbour on either side', () 
 
 test('a smoothed line comes with the raw one behind it', () => {
   const of = smooth => ({run: 'p/a', metric: 'loss', smooth, n: 2, total: 50, y0: 0, started: 0, step: steps(2), time: steps(2), y: noise(2), last: 1})
-  const {lines} = unpack(series([of(0), of(.9)], [['run', 'p/a'], ['metric', 'loss'], ['smooth', '0.9']]))
+  const {lines} = series([of(0), of(.9)], [['run', 'p/a'], ['metric', 'loss'], ['smooth', '0.9']])
   assert.deepEqual(lines.map(o => [o.raw, o.total]), [[false, 50], [true, 50]])
 })
 
-test('what is packed is read by the view, names in any script', () => {
-  const {lines} = unpack(pack([{about: {run: 'p/é漢', y0: 5}, x: [1e9, 1e9 + 1], y: [5.5, NaN]}]))
-  assert.equal(lines[0].run, 'p/é漢')
-  assert.deepEqual([[...lines[0].x], lines[0].y[0]], [[1e9, 1e9 + 1], 5.5])
-})
