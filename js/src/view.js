@@ -275,27 +275,29 @@ export class View {
   // Without a filter all is known from the news themselves: a host that is busy need not be asked.
   news({rows, removed}) {
     const filtered = this.$.where.value.trim() !== ''
-    let whole = removed.length > 0, more = false
+    const todo = this.todo ||= {whole: false, more: false}          // of all news since the charts were drawn
+    todo.whole ||= removed.length > 0
     for (const row of rows) {
       const fresh = !this.rows.has(row.key)
       this.rows.set(row.key, row); this.changed.add(row.key)
-      if (fresh && filtered) whole = true
+      if (fresh && filtered) todo.whole = true
       else if (fresh) {
-        this.shown.unshift(row.key); more = true
+        this.shown.unshift(row.key); todo.more = true
         if (!this.picked && this.chosen.size < MOST) this.chosen.add(row.key)
       }
       const found = newMetrics(row, this.metrics)
-      if (found.length) { this.metrics = [...this.metrics, ...found]; this.main ||= found[0]; more = true }
+      if (found.length) { this.metrics = [...this.metrics, ...found]; this.main ||= found[0]; todo.more = true }
     }
     clearTimeout(this.due)
     this.due = setTimeout(() => {
-      if (whole) { this.load(); return }
-      if (more) {
+      this.todo = null
+      if (todo.whole) { this.load(); return }
+      if (todo.more) {
         this.$.empty.hidden = true; this.$.work.hidden = false; this.root.classList.remove('nothing')
         this.axis(); this.panels()
       }
       const keys = [...this.changed]
       this.changed.clear(); this.paint(); this.draw(keys); this.sparks(keys)
-    }, whole ? 100 : 50)
+    }, todo.whole ? 100 : 50)
   }
 }

@@ -83,6 +83,7 @@ export default {
     const root = document.createElement('div'), source = connect(model)
     if (model.get('compact')) root.classList.add('compact')
     root.dataset.lmSuppressShortcuts = 'true'                           // JupyterLab's keys fold headings and delete cells
+    root.addEventListener('beforeinput', e => e.stopPropagation(), true)    // and it takes Enter from every field in a cell
     el.append(root)
     let state = JSON.stringify(model.get('state'))
     const keep = (name, value) => {

@@ -359,6 +359,13 @@ def test_a_live_run_arrives_by_itself(tmp_path):
             tab.wait_for_selector('td.finished')
             assert tab.problems == []
 
+def test_news_that_come_together_are_all_heard(tab):
+    "A metric that appears just before other news gets its chart."
+    tab.evaluate("""() => { const view = mlkitView, row = {...view.rows.values().next().value, 'summary.sudden': 1}
+        view.news({rows: [row], removed: []})
+        view.news({rows: [{...row}], removed: []}) }""")
+    tab.wait_for_selector('.panel h2:text-is("sudden")')
+
 def test_an_empty_store_says_what_to_do(tmp_path):
     with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)
