@@ -31,3 +31,4 @@ window.mlkitView = new View(document.body, source, {
   remember: state => history.replaceState(null, '', '#' + new URLSearchParams(state)),
   titled: title => { document.title = title },
 })
+window.mlkitView.printsWhite()

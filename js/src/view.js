@@ -75,6 +75,11 @@ export class View {
     this.scheme.addEventListener('change', this.recolour)
   }
 
+  // Paper is white: what is drawn takes its colours before it is printed.
+  printsWhite() {
+    for (const k of ['before', 'after']) addEventListener(`${k}print`, () => { this.root.classList.toggle('printing', k === 'before'); this.recolour() })
+  }
+
   destroy() {
     this.stop?.(); this.gone = true
     document.removeEventListener('visibilitychange', this.visibility)
@@ -107,7 +112,7 @@ export class View {
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
-    this.space.open = !!o.space; this.space.wanted = o.result
+    this.space.recall(o)
     this.wantedX = o.x; this.wanted = {colour: o.colour, by: o.by}
     $.spread.value = o.spread === 'std' ? 'std' : 'range'
     this.whole = new Set((o.all || '').split(',').filter(Boolean))

@@ -52,7 +52,7 @@ def jupyter(folder):
         port = s.getsockname()[1]
     own = {k: str(folder/k.lower()) for k in ('JUPYTER_CONFIG_DIR', 'JUPYTERLAB_SETTINGS_DIR', 'JUPYTERLAB_WORKSPACES_DIR', 'IPYTHONDIR')}
     args = ['--allow-root', '--no-browser', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0', '--IdentityProvider.token=',
-        f'--ServerApp.root_dir={folder}', '--LabApp.expose_app_in_browser=True']
+        f'--ServerApp.root_dir={folder}', '--LabApp.expose_app_in_browser=True', '--JupyterNotebookApp.expose_app_in_browser=True']
     settings = folder/'jupyterlab_settings_dir'/'@jupyterlab'/'apputils-extension'
     settings.mkdir(parents=True)
     (settings/'notification.jupyterlab-settings').write_text('{"fetchNews": "false", "checkForUpdates": false}')
