@@ -137,7 +137,7 @@ export class Space {
 
   // The names stand above their axes as buttons, so that keys can brush as well.
   names() {
-    const focus = this.heads.contains(document.activeElement) ? document.activeElement.dataset.axis : null
+    const active = this.heads.getRootNode().activeElement, focus = this.heads.contains(active) ? active.dataset.axis : null   // marimo's root is a shadow
     this.heads.replaceChildren(...this.axes.map((o, i) => {
       const brush = this.brushes.get(o.key), b = h('button', {type: 'button', title: `${said(o, brush)}. Arrows move the lower end, with Shift the upper one`}, o.name)
       b.dataset.axis = o.key

@@ -88,7 +88,7 @@ export class RunTable {
     const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
     this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length), Math.ceil(innerHeight / 26) + 8))       // what fits, and some
     this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
-    const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
+    const active = this.root.getRootNode().activeElement, focus = this.root.contains(active) ? active.dataset : {}
     this.head.replaceChildren(h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k))))
     this.body.replaceChildren(...items.slice(0, this.pages * this.page).map(make => make()))
     this.rest = items.slice(this.pages * this.page)

@@ -102,13 +102,13 @@ def quiet(tab)->bool:
 
 def painted(tab, where:str)->int:
     "How many pixels of the first chart have the colour of a line."
-    return tab.evaluate("""where => { const c = document.querySelector(where + ' .panel canvas'), g = c.getContext('2d')
-        const d = g.getImageData(0, 0, c.width, c.height).data; let n = 0
+    return tab.locator(f'{where} .panel canvas').first.evaluate("""c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data
+        let n = 0
         for (let i = 0; i < d.length; i += 4) {
             const rgb = [d[i], d[i + 1], d[i + 2]]
             if (d[i + 3] > 200 && Math.max(...rgb) - Math.min(...rgb) > 60) n++
         }
-        return n }""", where)
+        return n }""")
 
 def points(tab, where:str)->int:
     "How many points the first chart says that it has."
