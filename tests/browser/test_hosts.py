@@ -92,8 +92,8 @@ def url(folder):
     with jupyter(folder) as found: yield found
 
 def foreign(text:str)->bool:
-    "Voila's complaints about itself: fonts and formulas that it wants from the network, and modules that it shares twice."
-    return bool(re.search(r'https://(cdn\.jsdelivr\.net|cdnjs\.cloudflare\.com)/|RUNTIME-012', text))
+    "What hosts say of themselves: Voila wants fonts from the network and shares modules twice, Notebook misses a setting's schema."
+    return bool(re.search(r"https://(cdn\.jsdelivr\.net|cdnjs\.cloudflare\.com)/|RUNTIME-012|reading 'schema'", text))
 
 def quiet(tab)->bool:
     "Nothing went wrong on the page."
@@ -102,8 +102,8 @@ def quiet(tab)->bool:
 
 def painted(tab, where:str)->int:
     "How many pixels of the first chart have the colour of a line."
-    return tab.locator(f'{where} .panel canvas').first.evaluate("""c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data
-        let n = 0
+    return tab.locator(f'{where} .panel canvas').first.evaluate("""c => { let n = 0
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data
         for (let i = 0; i < d.length; i += 4) {
             const rgb = [d[i], d[i + 1], d[i + 2]]
             if (d[i + 3] > 200 && Math.max(...rgb) - Math.min(...rgb) > 60) n++
@@ -178,7 +178,7 @@ def run_all(tab, i:int, shows:str)->None:
         await w.sessionContext.session.kernel.info; jupyterapp.commands.execute('notebook:run-all-cells') })()""")
     def there():
         tab.evaluate('i => jupyterapp.shell.currentWidget.content.scrollToItem(i, "center").catch(() => 0)', i)
-        return tab.locator(shows).is_visible()
+        return tab.locator(shows).first.is_visible()
     until(tab, there, bool, 60)
 
 def test_served_page(folder):
@@ -248,3 +248,87 @@ def test_jupyterlab(url, folder):
     kept = json.loads((folder/'lab.ipynb').read_text())['cells'][1]['outputs']
     shown = next(o['data'] for o in kept if 'text/html' in o.get('data', {}))
     assert 'finished' in ''.join(shown['text/plain']) and '<img' in ''.join(shown['text/html'])       # of the end, not of the beginning
+
+@pytest.mark.skipif(find_spec('notebook') is None, reason='not installed: notebook')
+def test_notebook(url, folder):
+    "Jupyter Notebook 7 is made of JupyterLab's parts, and laid out in its own way."
+    notebook(folder/'seven.ipynb', SHOW, "print('one more')", ASK)
+    with page(1280, 1100) as tab:
+        tab.goto(f'{url}/notebooks/seven.ipynb')
+        tab.wait_for_function('window.jupyterapp', timeout=60_000)
+        run_all(tab, 0, f'{WHOLE}[data-drawn] .panel')
+        clicked(tab)
+        run_cell(tab, 2, CHOOSE)
+        until(tab, lambda: tab.locator(f'{WHOLE} [data-ref=count]').inner_text(), lambda text: '1 drawn' in text)
+        assert quiet(tab)
+
+MARIMO = """import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import mlkit, pathlib, time
+    view = mlkit.dashboard('digits', 'store')
+    view
+    return mlkit, pathlib, time, view
+
+@app.cell
+def _(mlkit):
+    run = mlkit.init('marimo', name='live', store='store', system=False, hardware=False)
+    one = run.watch()
+    one
+    return one, run
+
+@app.cell
+def _(one, pathlib, run, time):
+    _i = 0
+    while not pathlib.Path('plenty').exists():
+        _i += 1
+        run.log(loss=1/_i)
+        time.sleep(.01)
+    run.finish()
+    done = True
+    return done,
+
+@app.cell
+def _(done, mlkit, view):
+    view.selection = mlkit.runs('digits', 'store').where('lr > 0.5')
+    return
+
+if __name__ == '__main__': app.run()
+"""
+
+@contextmanager
+def marimo(folder):
+    "The address of an app of marimo; it ends with the block."
+    (folder/'app.py').write_text(MARIMO)
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    command = [sys.executable, '-m', 'marimo', 'run', 'app.py', '--headless', '--no-token', '--port', str(port)]
+    p = subprocess.Popen(command, cwd=folder, env=clean_env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True)
+    url = f'http://127.0.0.1:{port}/'
+    try:
+        for _ in range(300):
+            try: urllib.request.urlopen(url, timeout=5).close()
+            except OSError: time.sleep(.1)
+            else: break
+        yield url
+    finally:
+        os.killpg(p.pid, signal.SIGTERM)
+        p.wait(20)
+
+@pytest.mark.skipif(find_spec('marimo') is None, reason='not installed: marimo')
+def test_marimo(folder):
+    "No IPython, and a shadow root around each widget; the view of a run moves while the next cell trains."
+    with marimo(folder) as url, page() as tab:
+        tab.goto(url)
+        tab.wait_for_selector(f'{ONE}[data-drawn] .panel', timeout=60_000)
+        n = points(tab, ONE)
+        until(tab, lambda: points(tab, ONE), lambda found: found > n + 20)
+        (folder/'plenty').touch()
+        until(tab, lambda: tab.locator(f'{WHOLE} [data-ref=count]').inner_text(), lambda text: '1 drawn' in text)
+        until(tab, lambda: tab.locator(f'{ONE} .live').inner_text(), lambda text: text == 'finished')
+        clicked(tab)
+        assert quiet(tab)
