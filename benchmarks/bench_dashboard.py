@@ -159,7 +159,7 @@ READY = 'window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.se
 def in_lab(store, runs, rounds):
     "From the start of a cell with a dashboard of many runs in JupyterLab to the drawn chart."
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]/'tests'/'browser'))
-    from test_widget import jupyter, notebook, run_cell
+    from test_hosts import jupyter, notebook, run_cell
     view = mlkit.dashboard('many', store)
     for n in (10, runs):
         view.state = dict(runs=','.join(f'many/{r.id}' for r in list(mlkit.runs('many', store))[:n]))

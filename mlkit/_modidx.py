@@ -3027,6 +3027,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mlkit.ui.widget._Sent': ('ui/widget.html#_sent', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget._Sent.goes_on': ('ui/widget.html#_sent.goes_on', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget._kernel': ('ui/widget.html#_kernel', 'mlkit/ui/widget.py'),
+                                 'mlkit.ui.widget._marimo': ('ui/widget.html#_marimo', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget._picture': ('ui/widget.html#_picture', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget._show': ('ui/widget.html#_show', 'mlkit/ui/widget.py'),
                                  'mlkit.ui.widget._static': ('ui/widget.html#_static', 'mlkit/ui/widget.py'),

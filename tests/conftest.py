@@ -93,6 +93,17 @@ class Kernel:
         self.kc.stop_channels()
         if self.km.has_kernel: self.km.shutdown_kernel()
 
+@pytest.fixture(scope='module', autouse=True)
+def one_browser(request):
+    "The pages of a file of tests/browser share a browser, and its runs look at nothing but what they are told."
+    if request.path.parent.name != 'browser':
+        yield
+        return
+    import browser
+    with browser.shared(), pytest.MonkeyPatch.context() as m:
+        for k in ('MLKIT_CODE', 'MLKIT_PACKAGES'): m.setenv(k, '0')
+        yield
+
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     "An empty store, in `MLKIT_STORE` too; the run that a test leaves open is finished."

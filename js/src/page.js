@@ -49,3 +49,4 @@ window.mlkitView = new View(document.body, source, {
   state: read(), remember,
   titled: title => { document.title = title },
 })
+window.mlkitView.printsWhite()

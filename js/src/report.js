@@ -74,8 +74,6 @@ function show() {
     titled: title => { document.title = title }})
   view.levels()
   document.body.append(document.querySelector('footer'))
-  const repaint = on => { document.body.classList.toggle('printing', on); view.recolour() }
-  addEventListener('beforeprint', () => repaint(true))
-  addEventListener('afterprint', () => repaint(false))
+  view.printsWhite()
 }
 source.lines.then(show, show)

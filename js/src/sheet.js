@@ -7,7 +7,7 @@ import {h} from './dom.js'
 const returned = (root, o) => (o?.isConnected ? o : [...root.querySelectorAll('.open')].find(b => o?.dataset?.open === b.dataset.open))
 
 export function sheet(root, title, ...children) {
-  const from = document.activeElement
+  const from = root.getRootNode().activeElement
   const close = h('button', {type: 'button'}, 'Close'), o = h('dialog', {className: 'sheet', 'aria-label': title}, h('div', {className: 'bar'}, h('h2', {}, title), close), ...children)
   close.addEventListener('click', () => o.close())
   o.addEventListener('close', () => { o.remove(); returned(root, from)?.focus() })

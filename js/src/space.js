@@ -1,5 +1,5 @@
 // Settings against results: parallel coordinates with brushes, a scatter, and the importance of each setting; over all runs that are listed.
-import {axisOf, brushed, candidates, nudged, said} from './spacedata.js'
+import {axisOf, beside, brushed, candidates, nudged, read, said, written} from './spacedata.js'
 import {number} from './data.js'
 import {h} from './dom.js'
 
@@ -14,33 +14,37 @@ export class Space {
     this.clear = h('button', {type: 'button'}, 'Clear')
     this.heads = h('div', {className: 'axes'})
     this.canvas = h('canvas', {role: 'img'})
-    this.scatter = h('canvas', {role: 'img'})
+    this.scatter = h('canvas', {role: 'application', tabIndex: 0, 'aria-roledescription': 'scatter'})
+    this.heard = h('p', {className: 'unseen', 'aria-live': 'polite'})
     this.tip = h('div', {className: 'tip', hidden: true})
     this.bars = h('div', {className: 'shares'})
     this.none = h('p', {className: 'summary', hidden: true}, 'No setting differs among these runs, or none has a result.')
     this.body = h('div', {},
       h('p', {className: 'summary'}, this.labels.result, ' ', this.keep, ' ', this.clear, ' Drag along an axis, or over the points below, to choose.'),
       h('div', {className: 'lines'}, this.heads, this.canvas),
-      h('div', {className: 'two'}, h('div', {}, h('p', {className: 'summary'}, this.labels.x, ' ', this.labels.y), h('div', {className: 'cloud'}, this.scatter, this.tip)),
+      h('div', {className: 'two'}, h('div', {}, h('p', {className: 'summary'}, this.labels.x, ' ', this.labels.y), h('div', {className: 'cloud'}, this.scatter, this.tip, this.heard)),
         h('div', {}, h('h3', {}, 'Importance of the settings'), this.bars)))
     this.root = h('details', {className: 'space'}, h('summary', {}, 'Settings and results'), this.none, this.body)
     root.append(this.root)
     this.root.addEventListener('toggle', () => { if (this.open) { this.fill(); this.draw(); this.ask() } remember() })
     for (const [k, o] of Object.entries(this.labels)) o.lastChild.addEventListener('change', () => { if (k === 'result') { this.asked = null; this.ask() } this.draw(); remember() })
     this.keep.addEventListener('click', () => this.choose(this.inside().map(o => o.key)))
-    this.clear.addEventListener('click', () => { this.brushes.clear(); this.draw() })
-    this.body.addEventListener('keydown', e => { if (e.key === 'Escape' && this.brushes.size && !e.defaultPrevented) { this.brushes.clear(); this.draw() } })
+    this.clear.addEventListener('click', () => { this.brushes.clear(); this.brushed() })
+    this.body.addEventListener('keydown', e => { if (e.key === 'Escape' && this.brushes.size && !e.defaultPrevented) { this.brushes.clear(); this.brushed() } })
     this.canvas.addEventListener('pointerdown', e => this.drag(e))
     this.scatter.addEventListener('pointermove', e => this.point(e))
-    this.scatter.addEventListener('pointerleave', () => { this.tip.hidden = true; this.light(null) })
+    this.scatter.addEventListener('pointerleave', () => this.tell(null))
     this.scatter.addEventListener('pointerdown', e => this.frame(e))
+    this.scatter.addEventListener('keydown', e => this.key(e))
+    this.scatter.addEventListener('blur', () => this.tell(null))
     this.resize = new ResizeObserver(() => this.draw())
     this.resize.observe(this.body)
   }
 
   get open() { return this.root.open }
   set open(on) { this.root.open = on }
-  get state() { return {space: this.open ? '1' : '', result: this.open ? this.labels.result.lastChild.value : ''} }
+  get state() { return {space: this.open ? '1' : '', result: this.open ? this.labels.result.lastChild.value : '', brush: this.open ? written(this.brushes) : ''} }
+  recall(o) { this.open = !!o.space; this.wanted = o.result; this.brushes = read(o.brush) }
 
   set(rows, style, main) {
     Object.assign(this, {rows, style, main})
@@ -62,6 +66,7 @@ export class Space {
     this.none.hidden = settings.length > 0 && results.length > 0; this.body.hidden = !this.none.hidden
   }
 
+  brushed() { this.draw(); this.remember() }
   inside() { return brushed(this.rows, this.every || [], this.brushes) }
   light(key) { if (this.lit !== key) { this.lit = key; this.draw() } }
 
@@ -132,7 +137,7 @@ export class Space {
 
   // The names stand above their axes as buttons, so that keys can brush as well.
   names() {
-    const focus = this.heads.contains(document.activeElement) ? document.activeElement.dataset.axis : null
+    const active = this.heads.getRootNode().activeElement, focus = this.heads.contains(active) ? active.dataset.axis : null   // marimo's root is a shadow
     this.heads.replaceChildren(...this.axes.map((o, i) => {
       const brush = this.brushes.get(o.key), b = h('button', {type: 'button', title: `${said(o, brush)}. Arrows move the lower end, with Shift the upper one`}, o.name)
       b.dataset.axis = o.key
@@ -140,13 +145,13 @@ export class Space {
       b.style.left = `${this.at(i)}px`
       b.style.maxWidth = `${Math.max(48, (this.wide - 2 * SIDE) / Math.max(1, this.axes.length - 1) - 8)}px`
       if (brush) b.classList.add('on')
-      b.addEventListener('click', () => { this.brushes.delete(o.key); this.draw() })
+      b.addEventListener('click', () => { this.brushes.delete(o.key); this.brushed() })
       b.addEventListener('keydown', e => {
         if (e.key === 'Escape') this.brushes.delete(o.key)
         else if (e.key === 'ArrowUp' || e.key === 'ArrowDown') { const next = nudged(this.brushes.get(o.key), e.key, e.shiftKey); next ? this.brushes.set(o.key, next) : this.brushes.delete(o.key) }
         else return
         e.preventDefault()
-        this.draw()
+        this.brushed()
       })
       return b
     }))
@@ -161,7 +166,8 @@ export class Space {
     const move = o => { const to = place(o); this.brushes.set(key, [Math.min(from, to), Math.max(from, to)]); this.draw() }
     const end = o => {
       removeEventListener('pointermove', move); removeEventListener('pointerup', end)
-      if (Math.abs(place(o) - from) < 0.01) { this.brushes.delete(key); this.draw() }
+      if (Math.abs(place(o) - from) < 0.01) this.brushes.delete(key)
+      this.brushed()
     }
     addEventListener('pointermove', move); addEventListener('pointerup', end)
     e.preventDefault()
@@ -185,7 +191,7 @@ export class Space {
     }
     c.globalAlpha = 1
     this.marked(c, x, y, px, py)
-    this.scatter.setAttribute('aria-label', `${y.name} against ${x.name}, ${this.dots.length} runs`)
+    this.scatter.setAttribute('aria-label', `${y.name} against ${x.name}, ${this.dots.length} runs. Arrows go from point to point, Enter opens its run`)
   }
 
   // What the brushes leave of the scatter: a frame, or a band where only one of its axes has a brush.
@@ -216,7 +222,8 @@ export class Space {
     }
     const end = () => {
       for (const [k, f] of [['pointermove', move], ['pointerup', end], ['pointercancel', end]]) removeEventListener(k, f)
-      if (!dragged && row) this.openRun?.(row.key)
+      if (dragged) this.remember()
+      else if (row) this.openRun?.(row.key)
     }
     for (const [k, f] of [['pointermove', move], ['pointerup', end], ['pointercancel', end]]) addEventListener(k, f)
     e.preventDefault()
@@ -227,14 +234,25 @@ export class Space {
     for (const o of this.dots || []) { const d = (o.x - e.offsetX) ** 2 + (o.y - e.offsetY) ** 2; if (d < far) { far = d; best = o } }
     return best?.row
   }
-  point(e) {
-    const row = this.near(e)
+  point(e) { this.tell(this.near(e), e.offsetX, e.offsetY) }
+
+  // By arrows: the next point on that side, and what it is.
+  key(e) {
+    const on = this.dots?.find(o => o.row.key === this.lit)
+    if (e.key === 'Enter' && on && this.openRun) { e.preventDefault(); this.openRun(on.row.key); return }
+    if (!e.key.startsWith('Arrow') || e.ctrlKey || e.metaKey || e.altKey) return
+    e.preventDefault()
+    const next = beside(this.dots, on, e.key)
+    if (next) { this.tell(next.row, next.x, next.y); this.heard.textContent = [...this.tip.children].map(o => [...o.childNodes].map(c => c.textContent).join(' ')).join(', ') }
+  }
+
+  tell(row, x, y) {
     this.tip.hidden = !row
     this.scatter.style.cursor = row && this.openRun ? 'pointer' : ''
     if (row) {
       this.tip.replaceChildren(h('div', {className: 'near'}, row.name?.trim() || row.id), ...this.over.map(o => h('div', {}, h('span', {}, o.name), h('b', {}, number(row[o.key])))))
-      this.tip.style.left = `${Math.min(e.offsetX + 14, this.scatter.clientWidth - this.tip.offsetWidth - 4)}px`
-      this.tip.style.top = `${Math.max(0, e.offsetY - this.tip.offsetHeight - 8)}px`
+      this.tip.style.left = `${Math.min(x + 14, this.scatter.clientWidth - this.tip.offsetWidth - 4)}px`
+      this.tip.style.top = `${Math.max(0, y - this.tip.offsetHeight - 8)}px`
     }
     this.light(row?.key || null)
   }

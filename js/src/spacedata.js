@@ -67,3 +67,25 @@ export function nudged(brush, key, shift) {
   const next = shift ? [a, Math.max(a, clip(b + by))] : [Math.min(b, clip(a + by)), b]
   return next[0] === 0 && next[1] === 1 ? null : next
 }
+
+// Brushes as a text for an address, and back; what can't be read is none.
+const short = v => String(Math.round(v * 1000) / 1000)
+export const written = brushes => [...brushes].map(([k, [a, b]]) => `${encodeURIComponent(k)}:${short(a)}:${short(b)}`).join(',')
+export function read(text) {
+  const out = new Map()
+  for (const o of (text || '').split(',')) {
+    const [k, a, b] = o.split(':'), from = Number(a), to = Number(b)
+    let key = ''
+    try { key = decodeURIComponent(k) } catch { continue }
+    if (key && a && b && from >= 0 && from <= to && to <= 1) out.set(key, [from, to])
+  }
+  return out
+}
+
+// The nearest of the `dots` on the side that the arrow `key` points to, counting what lies off its way twice; without a dot, the leftmost.
+export function beside(dots, dot, key) {
+  if (!dot) return dots.reduce((a, b) => (a && a.x <= b.x ? a : b), null)
+  const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[key]
+  const far = o => { const x = o.x - dot.x, y = o.y - dot.y, on = x * dx + y * dy; return on > 0 ? on + 2 * Math.abs(x * dy + y * dx) : Infinity }
+  return dots.reduce((a, b) => (far(b) < (a ? far(a) : Infinity) ? b : a), null)
+}

@@ -99,7 +99,7 @@ export class RunTable {
     const items = this.group ? gathered(rows, this.group).flatMap(o => [() => this.total(o, cols), ...(this.folded.has(o.id) ? [] : o.rows.map(make))]) : rows.map(make)
     this.page = Math.max(12, Math.min(100, Math.floor(CELLS / cols.length), Math.ceil(innerHeight / 26) + 8))       // what fits, and some
     this.pinned = this.pin.length ? ['', 'name', ...this.pin.filter(k => cols.includes(k))] : []
-    const focus = this.root.contains(document.activeElement) ? document.activeElement.dataset : {}
+    const active = () => this.root.getRootNode().activeElement, focus = this.root.contains(active()) ? active().dataset : {}
     const looks = JSON.stringify([cols, this.pinned])
     if (looks !== this.looks) { this.looks = looks; this.kept.clear() }
     const before = this.kept, head = h('tr', {}, ...this.order(['', 'name', 'status', 'spark', ...cols], k => k).map(k => this.heading(k)))
@@ -110,7 +110,7 @@ export class RunTable {
     this.found = () => null
     this.rest = items.slice(this.pages * this.page)
     this.stick()
-    const again = (name, where) => { if (focus[name] && document.activeElement?.dataset[name] !== focus[name]) [...where.querySelectorAll(`[data-${name}]`)].find(o => o.dataset[name] === focus[name])?.focus() }
+    const again = (name, where) => { if (focus[name] && active()?.dataset[name] !== focus[name]) [...where.querySelectorAll(`[data-${name}]`)].find(o => o.dataset[name] === focus[name])?.focus() }
     again('key', this.head); for (const name of ['pick', 'fold', 'open']) again(name, this.body)
     this.drawSparks()
     this.fill()

@@ -86,6 +86,11 @@ export class View {
     this.scheme.addEventListener('change', this.recolour)
   }
 
+  // Paper is white: what is drawn takes its colours before it is printed.
+  printsWhite() {
+    for (const k of ['before', 'after']) addEventListener(`${k}print`, () => { this.root.classList.toggle('printing', k === 'before'); this.recolour() })
+  }
+
   destroy() {
     this.stop?.(); this.gone = true
     document.removeEventListener('visibilitychange', this.visibility)
@@ -120,7 +125,7 @@ export class View {
     const zoom = (o.zoom || '').split(',').map(Number)
     this.window = zoom.length === 2 && zoom.every(Number.isFinite) ? zoom : null
     if (o.runs !== undefined) { this.picked = true; this.chosen = new Set(o.runs.split(',').filter(Boolean)) }
-    this.space.open = !!o.space; this.space.wanted = o.result
+    this.space.recall(o)
     this.wantedX = o.x; this.wanted = {colour: o.colour, by: o.by}
     $.spread.value = o.spread === 'std' ? 'std' : 'range'
     this.whole = new Set((o.all || '').split(',').filter(Boolean))
@@ -302,30 +307,32 @@ export class View {
   // Without a filter all is known from the news themselves: a host that is busy need not be asked.
   news({rows, removed, again}) {
     const filtered = this.$.where.value.trim() !== ''
-    let whole = again || removed.length > 0, more = false
+    const todo = this.todo ||= {whole: false, more: false}          // of all news since the charts were drawn
+    todo.whole ||= again || removed.length > 0
     if (again) this.complete = false                                // what was missed meanwhile is not known
     this.fields = null
     for (const key of removed) this.rows.delete(key)
     for (const row of rows) {
       const fresh = !this.rows.has(row.key)
       this.rows.set(row.key, row); this.changed.add(row.key)
-      if (fresh && filtered) whole = true
+      if (fresh && filtered) todo.whole = true
       else if (fresh) {
-        this.shown.unshift(row.key); more = true
+        this.shown.unshift(row.key); todo.more = true
         if (!this.picked && this.chosen.size < MOST) this.chosen.add(row.key)
       }
       const found = newMetrics(row, this.metrics)
-      if (found.length) { this.metrics = [...this.metrics, ...found]; this.main ||= found[0]; more = true }
+      if (found.length) { this.metrics = [...this.metrics, ...found]; this.main ||= found[0]; todo.more = true }
     }
     clearTimeout(this.due)
     this.due = setTimeout(() => {
-      if (whole) { this.load(); return }
-      if (more) {
+      this.todo = null
+      if (todo.whole) { this.load(); return }
+      if (todo.more) {
         this.$.empty.hidden = true; this.$.work.hidden = false; this.root.classList.remove('nothing')
         this.axis(); this.panels()
       }
       const keys = [...this.changed]
       this.changed.clear(); this.paint(); this.draw(keys); this.guard(this.sparks(keys))
-    }, whole ? 100 : 50)
+    }, todo.whole ? 100 : 50)
   }
 }

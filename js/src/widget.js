@@ -69,11 +69,13 @@ function connect(model) {
   }
 }
 
-// Hosts tell their theme each in its own way, but all have a background.
+// Hosts tell their theme each in its own way, but all have a background; in what notation, only the browser knows.
 function isDark(o) {
-  for (; o; o = o.parentElement) {
-    const c = getComputedStyle(o).backgroundColor.match(/[\d.]+/g)?.map(Number)
-    if (c && (c.length < 4 || c[3] > 0.5)) return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] < 110
+  const c = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d', {willReadFrequently: true})
+  for (; o; o = o.parentElement || o.getRootNode().host) {
+    c.clearRect(0, 0, 1, 1); c.fillStyle = getComputedStyle(o).backgroundColor; c.fillRect(0, 0, 1, 1)
+    const [r, g, b, alpha] = c.getImageData(0, 0, 1, 1).data
+    if (alpha > 127) return 0.2126 * r + 0.7152 * g + 0.0722 * b < 110
   }
   return false
 }
@@ -83,6 +85,7 @@ export default {
     const root = document.createElement('div'), source = connect(model)
     if (model.get('compact')) root.classList.add('compact')
     root.dataset.lmSuppressShortcuts = 'true'                           // JupyterLab's keys fold headings and delete cells
+    root.addEventListener('beforeinput', e => e.stopPropagation(), true)    // and it takes Enter from every field in a cell
     el.append(root)
     let state = JSON.stringify(model.get('state'))
     const keep = (name, value) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {axisOf, brushed, candidates, nudged, said} from '../src/spacedata.js'
+import {axisOf, beside, brushed, candidates, nudged, read, said, written} from '../src/spacedata.js'
 
 const rows = [
   {key: 'a', 'config.lr': 0.1, 'config.opt': 'adam', 'config.seed': 1, 'summary.loss': 1, 'summary.note': 'x'},
@@ -53,4 +53,20 @@ test('a brush is moved by keys and put into words', () => {
   assert.equal(said(o, null), 'lr: all values')
   assert.equal(said(o, [0, 1]), 'lr: 1.00e-4 to 0.1')
   assert.equal(said(axisOf(rows, 'config.opt'), [0, 0.4]), 'opt: adam')
+})
+
+test('brushes come back from an address, what is none is left out', () => {
+  const brushes = new Map([['config.a,b:c', [0.25, 1]], ['summary.loss', [0, 0.12345]]])
+  assert.deepEqual([...read(written(brushes))], [['config.a,b:c', [0.25, 1]], ['summary.loss', [0, 0.123]]])
+  assert.deepEqual([...read('x:1:0,y:0:2,z,:0:1,%:0:1,w:a:b,v::1')], [])
+  assert.equal(read(undefined).size, 0)
+})
+
+test('arrows go to the nearest point on that side', () => {
+  const dots = [[0, 0], [10, 1], [10, 30], [4, 9]].map(([x, y]) => ({x, y}))
+  assert.equal(beside(dots, null, 'ArrowUp'), dots[0])
+  assert.equal(beside(dots, dots[0], 'ArrowRight'), dots[1])
+  assert.equal(beside(dots, dots[0], 'ArrowDown'), dots[3])
+  assert.equal(beside(dots, dots[0], 'ArrowLeft'), null)
+  assert.equal(beside([], null, 'ArrowLeft'), null)
 })

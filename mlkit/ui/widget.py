@@ -11,7 +11,7 @@ __all__ = ['Send', 'Drawn', 'MOST', 'BLOCK', 'Feed', 'Teller', 'Pusher', 'openin
 kernel is busy with your training, is told what is new by a thread."""
 
 # %% ../../nbs/ui/62_widget.ipynb #c004
-import threading, time, weakref
+import sys, threading, time, weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -368,6 +368,12 @@ def _static(o:Dashboard, picture:bool=True)->dict[str, str]:
     return {'text/html': html + table.html(), 'text/plain': table.text()}
 
 # %% ../../nbs/ui/62_widget.ipynb #c045
+def _marimo()->bool:
+    "Whether this is a notebook of marimo."
+    m = sys.modules.get('marimo')
+    return m is not None and bool(m.running_in_notebook())
+
+# %% ../../nbs/ui/62_widget.ipynb #c048
 def dashboard(
     project:str|Runs|None=None, # A project's name, or a collection; None shows all projects
     store:str|Path|None=None, # The store's folder; found as `find_store` does by default
@@ -382,6 +388,7 @@ def dashboard(
         raise LookupError(f'No view {view!r} was saved here; there are: {", ".join(saved) or "none"}')
     out = Dashboard(found, title, saved[view] if view is not None else None, height=height)
     out.views = file
+    if _marimo(): out.pusher.start()
     return out
 
 def watch(
@@ -391,9 +398,10 @@ def watch(
     path = run.path
     o = Dashboard(Runs(lambda: [RunRecord(path)]), run.name or run.id, compact=True)
     if _kernel() is not None: _show(o)
+    elif _marimo(): o.pusher.start()
     return o
 
-# %% ../../nbs/ui/62_widget.ipynb #c047
+# %% ../../nbs/ui/62_widget.ipynb #c050
 def _show(o:Dashboard)->None:
     "Show `o` in the cell that runs, and bring its picture up to date when the cell and when the run has ended."
     from IPython.display import DisplayHandle

@@ -86,7 +86,7 @@ def test_values_are_told_by_keyboard(url):
         chart = opened(tab, url).locator('.u-over').first
         chart.focus()
         chart.press('Shift+ArrowRight')
-        said, told = tab.locator('[aria-live]').first, []
+        said, told = tab.locator('.panel [aria-live]').first, []
         tab.wait_for_selector('.tip:visible')
         for _ in range(3):
             told.append(said.text_content())

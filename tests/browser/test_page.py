@@ -359,6 +359,24 @@ def test_a_live_run_arrives_by_itself(tmp_path):
             tab.wait_for_selector('td.finished')
             assert tab.problems == []
 
+def test_printed_it_is_on_white_in_dark_mode_too(url):
+    with page(color_scheme='dark') as tab:
+        tab.goto(url)
+        tab.wait_for_selector('body[data-drawn]')
+        ask = "[getComputedStyle(document.body), getComputedStyle(document.documentElement)].map(o => o.backgroundColor)"
+        assert tab.evaluate(ask) == ['rgb(21, 24, 28)']*2
+        tab.emulate_media(media='print', color_scheme='dark')
+        assert tab.evaluate(ask) == ['rgb(255, 255, 255)']*2
+        tab.evaluate("window.said = []; addEventListener('beforeprint', () => said.push(document.body.className))")
+        assert len(tab.pdf()) > 10_000 and 'printing' in tab.evaluate('said')[0] and tab.problems == []
+
+def test_news_that_come_together_are_all_heard(tab):
+    "A metric that appears just before other news gets its chart."
+    tab.evaluate("""() => { const view = mlkitView, row = {...view.rows.values().next().value, 'summary.sudden': 1}
+        view.news({rows: [row], removed: []})
+        view.news({rows: [{...row}], removed: []}) }""")
+    tab.wait_for_selector('.panel h2:text-is("sudden")')
+
 def test_an_empty_store_says_what_to_do(tmp_path):
     with served(tmp_path) as (_, url), page() as tab:
         tab.goto(url)

@@ -67,13 +67,11 @@ def test_it_filters_by_itself(tab):
     drawn(tab, lambda: where.press('Enter'))
     assert len(names(tab)) == 4 and tab.inner_text('.error') == ''
 
-def lines(made)->tuple[dict, list[dict]]:
-    "What the file keeps, as its own script unfolds it."
-    with page() as tab:
-        opened(tab, made)
-        got = tab.evaluate('''async () => { const all = await view.source.lines
-            return all.map(o => ({...o, step: [...o.step], time: [...o.time], y: [...o.y].map(v => Number.isFinite(v) ? v : null)})) }''')
-    return got
+def line(tab, key:str, metric:str, weight:float)->dict:
+    "A line that the file keeps, as its own script unfolds it."
+    return tab.evaluate('''async ([run, metric, smooth]) => { const all = await view.source.lines
+        const o = all.find(o => o.run === run && o.metric === metric && o.smooth === smooth)
+        return {total: o.total, step: [...o.step], time: [...o.time], y: [...o.y]} }''', [key, metric, weight])
 
 def names(tab)->list[str]: return tab.locator('tbody tr td:nth-child(2)').all_inner_texts()
 
@@ -126,11 +124,11 @@ def test_zoom_hover_and_the_address_keep_the_spike(tab, made):
     drawn(tab, lambda: tab.click('[data-ref=reset]'))
     assert 'zoom' not in tab.url
 
-def test_a_smoothed_line_is_the_average_of_all_points(made, store):
+def test_a_smoothed_line_is_the_average_of_all_points(tab, store):
     r = mlkit.runs('digits', store)['run 2']
     y = r.metric('train/loss').value
     for weight in (0, .9, .99):
-        kept, = (o for o in lines(made) if (o['run'], o['metric'], o['smooth']) == (f'digits/{r.id}', 'train/loss', weight))
+        kept = line(tab, f'digits/{r.id}', 'train/loss', weight)
         true = smoothed(np.asarray(y, float), weight)[np.array(kept['step'], int)]
         assert len(true) >= 200 and abs(np.array(kept['y'])/true - 1).max() < 1e-6
         assert kept['total'] == STEPS

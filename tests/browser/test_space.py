@@ -64,6 +64,32 @@ def test_keys_brush_too(tab):
     tab.keyboard.press('Escape')
     assert kept(tab) == 12
 
+def test_brushes_are_kept_in_the_address(tab):
+    tab.locator('.axes button:text-is("seed")').focus()
+    for _ in range(10): tab.keyboard.press('ArrowUp')
+    assert kept(tab) == 6 and 'brush=config.seed' in tab.url
+    tab.reload()
+    tab.wait_for_selector('.axes button.on:text-is("seed")')
+    assert kept(tab) == 6
+    tab.click('.space button:text("Clear")')
+    assert 'brush=' not in tab.url
+
+def test_arrows_go_from_point_to_point_and_enter_opens_its_run(tab):
+    tab.locator('.two select').first.select_option('config.seed')
+    cloud = tab.locator('.cloud canvas')
+    cloud.focus()
+    seen = []
+    for _ in range(3):
+        tab.keyboard.press('ArrowRight')
+        seen.append(tab.locator('.cloud [aria-live]').text_content())
+    assert seen[0].startswith('run 0') and 'seed 0' in seen[0] and len(set(seen)) == 3, seen
+    name = tab.locator('.cloud .tip .near').inner_text()
+    tab.keyboard.press('Enter')
+    assert tab.locator('dialog h2').inner_text() == name
+    tab.keyboard.press('Escape')
+    tab.locator('[data-ref=where]').focus()
+    assert not tab.locator('.cloud .tip').is_visible()
+
 def test_the_scatter_names_and_opens_a_run(tab):
     tab.locator('.two select').first.select_option('config.seed')
     at = tab.evaluate('(() => { const o = window.mlkitView.space.dots.find(o => o.row.name === "run 3"); return [o.x, o.y] })()')
