@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..core.display import Column, Table, is_absent, ordered, sort_key
 from ..core.display import show_age, show_duration, show_numbers, show_path, show_value
 from ..core.files import safe_name
-from ..core.query import Moment, QueryError, parse, resolve
+from ..core.query import Moment, QueryError, parse, resolve, settle
 from .compare import Chart, changing, goal, parallel, plot
 from .export import export_runs
 from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records, store_folder
@@ -143,10 +143,8 @@ def _names(rows:list[dict])->list[str]:
 
 def _selected(runs:list[RunRecord], text:str)->list[RunRecord]:
     "Those of `runs` for which the condition `text` holds."
-    query, rows = parse(text), [flat(r) for r in runs]
-    if not rows: return []
-    names = _names(rows)
-    full = {n: resolve(n, names) for n in query.names}
+    rows = [flat(r) for r in runs]
+    query, full = settle(text, _names(rows)) if rows else (parse(text), {})
     query.check(lambda n: (_value(row, full[n]) for row in rows))
     return [r for r, row in zip(runs, rows, strict=True) if query(lambda n, row=row: _value(row, full[n]))]
 
@@ -179,7 +177,7 @@ class _Asked(_Found):
     )->'Runs': # `QueryError` says what can't be read, found or compared
         "The runs for which `condition` holds; a comparison with a missing value is false."
         _try(lambda runs: _selected(runs, condition), self._load())
-        def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
+        def empty(): return f'No run where {show_value(condition, 80)}; there are {len(self)} runs' if self else self._empty()
         asked = self.question and dict(self.question, where=[*self.question['where'], condition])
         return Runs(lambda: _selected(self._load(), condition), empty, asked)
 
