@@ -151,7 +151,8 @@ def test_names_with_slashes_as_the_charts_say_them(store):
     "`val/acc` without backticks is the metric where it can be nothing else."
     assert len(mlkit.runs('p').where('val/acc > 0.1')) == 0
     with mlkit.init('p') as run: run.log({'val/acc': .9, 'train/acc': .95})
-    for text in ('val/acc > 0.5', 'val/acc>0.5 and not train/acc < 0.9', '(val/acc) / 2 > 0.4', 'val/acc < train/acc', 'summary.val/acc == 0.9'):
+    for text in ('val/acc > 0.5', 'val/acc>0.5 and not train/acc < 0.9', '(val/acc) / 2 > 0.4', 'val/acc < train/acc',
+            'summary.val/acc == 0.9'):
         assert len(mlkit.runs('p').where(text)) == 1, text
     assert len(mlkit.runs('p').where('val/acc > 0.95')) == 0
     with pytest.raises(QueryError, match='`summary.val/acc`'): mlkit.runs('p').where('val / acc > 0.5')
