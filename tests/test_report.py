@@ -43,7 +43,8 @@ def test_where_a_report_cannot_go(store, tmp_path, capsys, out, said):
     assert said in err and '.tmp' not in err and err.count('\n') == 1 and not list(tmp_path.glob('*.*ml'))
 
 @pytest.mark.parametrize('state, said', [(dict(smooth='lots'), 'from 0 to below 1'), (dict(x='nope'), 'step, time, wall'),
-    (dict(bogus='2'), "no 'bogus'"), (dict(zoom='5'), 'two rising'), (dict(zoom='9,1'), 'two rising'), (dict(smooth='1'), 'below 1'), (dict(where='lr ='), 'write == to compare')])
+    (dict(bogus='2'), "no 'bogus'"), (dict(zoom='5'), 'two rising'), (dict(zoom='9,1'), 'two rising'), (dict(smooth='1'), 'below 1'),
+    (dict(where='lr ='), 'write == to compare')])
 def test_a_state_that_no_report_has(store, tmp_path, state, said):
     with pytest.raises(ValueError, match=said): made().report(tmp_path/'r.html', state=state)
 

@@ -98,7 +98,7 @@ async def news(
 )->AsyncIterator[str]: # Server-sent events
     "What changes, as it changes; a comment now and then shows that the line is open."
     await asyncio.to_thread(watcher.look, time.monotonic())
-    yield ': hello\n\n'
+    yield f'event: keys\ndata: {json.dumps(dict(keys=[*watcher.seen]))}\n\n'
     said = time.monotonic()
     while not await gone():
         rows, removed = await asyncio.to_thread(watcher.look, time.monotonic())
@@ -110,7 +110,7 @@ async def news(
         said = time.monotonic()
         await asyncio.sleep(every)
 
-# %% ../../nbs/ui/63_page.ipynb #c021
+# %% ../../nbs/ui/63_page.ipynb #c024
 CHANGES = dict(name=str, add=list, remove=list, archived=bool)
 
 def checked(
@@ -144,7 +144,7 @@ def labels(
     "What the page offers to change."
     return dict(tags=sorted({t for r in found for t in r.tags}), archived=bool(found) and all(r.archived for r in found))
 
-# %% ../../nbs/ui/63_page.ipynb #c024
+# %% ../../nbs/ui/63_page.ipynb #c027
 EDIT_HEADER = 'x-mlkit-edit'
 LARGEST = 200_000 # Bytes of an edit
 
@@ -171,7 +171,7 @@ async def _body(request:'Request')->Any:
     try: return json.loads(data)
     except (ValueError, RecursionError): raise ValueError('An edit is JSON, and this is none') from None
 
-# %% ../../nbs/ui/63_page.ipynb #c027
+# %% ../../nbs/ui/63_page.ipynb #c030
 METHODS = 'GET HEAD POST PUT PATCH DELETE OPTIONS'.split()
 
 def _routes(a:Answers, ends:Callable, edit:bool)->list:
@@ -222,7 +222,7 @@ def application(
     if edit: answers.kinds['labels'] = lambda q: labels(answers.runs_of(q))
     return _guarded(Starlette(routes=_routes(answers, ends, edit)), token)
 
-# %% ../../nbs/ui/63_page.ipynb #c039
+# %% ../../nbs/ui/63_page.ipynb #c042
 def _refusal(e:OSError, port:int, host:str)->str:
     "Why nothing can listen there."
     if isinstance(e, socket.gaierror): return f'No host {host!r} is known here; 127.0.0.1 is this machine alone, 0.0.0.0 lets others in'
@@ -251,7 +251,7 @@ def _names(host:str)->list[str]:
         except OSError: own = ''
     return [socket.gethostname(), *([f'[{own}]' if ':' in own else own] if own else [])]
 
-# %% ../../nbs/ui/63_page.ipynb #c042
+# %% ../../nbs/ui/63_page.ipynb #c045
 def _greeting(project:str|None, urls:list[str], found:Sequence)->str:
     "What `serve` prints."
     lines = [f'{project or "All projects"} at {urls[0]} (Ctrl-C ends it)', *(f'  or at {o}' for o in urls[1:])]

@@ -56,7 +56,7 @@ def _taken(text:Any)->str|list: # `TypeError` for what is neither text nor names
     if odd: raise TypeError(f'text takes {takes}, not {show_value(repr(odd[0]), 60)}')
     return text if isinstance(text, str) else pieces or []
 
-# %% ../../nbs/ui/64_report.ipynb #c017
+# %% ../../nbs/ui/64_report.ipynb #c018
 def _slip(piece:str, metrics:list[str])->str:
     "What to say when the word `piece` was probably meant to be a chart; '' for a paragraph."
     word, names = piece.strip(), {k: m for m in ['runs', *metrics] for k in (m.rpartition('/')[2], m)}
@@ -66,7 +66,7 @@ def _slip(piece:str, metrics:list[str])->str:
     hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else f"metrics: {show_value(metrics, 20) or 'none'}"
     return f'mlkit: {show_value(word, 60)!r} in text is no metric of these runs and becomes a paragraph; {hint}'
 
-# %% ../../nbs/ui/64_report.ipynb #c020
+# %% ../../nbs/ui/64_report.ipynb #c021
 def _chart(piece:Piece, metrics:list[str])->list[str]|None:
     "The metrics that `piece` names; None when it is text."
     if isinstance(piece, str): return [m for m in metrics if m == piece or m.rpartition('/')[2] == piece] or None
@@ -92,7 +92,7 @@ def arrange(
     if dict(table=True) not in order: order.append(dict(table=True))
     return texts, charts or None, order if charts else [*order, dict(all=True)]
 
-# %% ../../nbs/ui/64_report.ipynb #c026
+# %% ../../nbs/ui/64_report.ipynb #c025
 @dataclass(frozen=True)
 class Kept:
     "The points that a report keeps of one metric of the run `r`, or of its moving average."
@@ -120,7 +120,7 @@ def curves(
             out += [Kept(r, m, s, x, at, o, len(o), float(o[-1])) for s, o in lines.items()]
     return out
 
-# %% ../../nbs/ui/64_report.ipynb #c028
+# %% ../../nbs/ui/64_report.ipynb #c027
 def _thinned(o:Kept, n:int)->Kept:
     i = thin(o.step, o.y, max(n//3, 1) if o.smooth else n)
     return replace(o, step=o.step[i], time=o.time[i], y=o.y[i])
@@ -141,7 +141,7 @@ def keep(
         n *= .93*most/many
     return got if best is None else best
 
-# %% ../../nbs/ui/64_report.ipynb #c034
+# %% ../../nbs/ui/64_report.ipynb #c033
 def _rounded(y:'np.ndarray')->tuple['np.ndarray', float]:
     "Values as float32 whose last 3 bits are 0, and from where they count."
     import numpy as np
@@ -176,14 +176,14 @@ def fold(
         values.append(bits)
     return heads, zlib.compress(_planes(steps, '<u4') + _planes(times, '<u2') + _planes(values, '<u4'), 9)
 
-# %% ../../nbs/ui/64_report.ipynb #c041
+# %% ../../nbs/ui/64_report.ipynb #c040
 def _hash(text:str)->str: return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 def _json(o:Any)->str:
     "`o` as JSON that can stand inside of HTML."
     return json.dumps(o, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
 
-# %% ../../nbs/ui/64_report.ipynb #c043
+# %% ../../nbs/ui/64_report.ipynb #c042
 def _page(title:str, texts:list[str], foot:str, about:dict, heads:list[dict], block:bytes)->bytes:
     "The whole file."
     js, css = front_end('report.js').decode().replace('</script', '<\\/script'), front_end('report.css').decode()
@@ -202,7 +202,7 @@ def _page(title:str, texts:list[str], foot:str, about:dict, heads:list[dict], bl
 <script>{js}</script></body></html>
 '''.encode()
 
-# %% ../../nbs/ui/64_report.ipynb #c046
+# %% ../../nbs/ui/64_report.ipynb #c045
 @dataclass(frozen=True)
 class Definition:
     "All that makes a report besides the data."
@@ -240,7 +240,7 @@ def definition(
     names = ', '.join(sorted(o.stem for o in saved.glob('*.json'))) or 'none'
     raise FileNotFoundError(f'No report {str(source)!r} is saved here; saved: {names}. A file is given by its name with .html')
 
-# %% ../../nbs/ui/64_report.ipynb #c049
+# %% ../../nbs/ui/64_report.ipynb #c048
 @dataclass(frozen=True)
 class Report:
     "A report that was written: where it is, and how to make it again."
@@ -285,7 +285,7 @@ class Report:
         plt.close(chart.fig)
         return {'image/png': data}
 
-# %% ../../nbs/ui/64_report.ipynb #c051
+# %% ../../nbs/ui/64_report.ipynb #c050
 def _target(path:str|Path)->Path: # `OSError` or `ValueError` when nothing can be written there
     "Where the report goes."
     path = Path(path)
@@ -294,8 +294,8 @@ def _target(path:str|Path)->Path: # `OSError` or `ValueError` when nothing can b
     if path.suffix.lower() in ('', '.html', '.htm'): return path
     raise ValueError(f'A report is HTML, so {path.name} would mislead: name it {path.stem}.html, and print it from a browser for a PDF')
 
-# %% ../../nbs/ui/64_report.ipynb #c054
-LOOKS = dict.fromkeys('where runs sort colour by group pin cols all result'.split(), 'text')
+# %% ../../nbs/ui/64_report.ipynb #c053
+LOOKS = dict[str, str]() | dict.fromkeys('where runs sort colour by group pin cols all result'.split(), 'text')
 LOOKS |= dict.fromkeys('logx logy space'.split(), '1')
 LOOKS |= dict(x='step, time, wall', spread='range, std')
 LOOKS |= dict(smooth='a number from 0 to below 1', zoom="two rising numbers such as '10,200'")
@@ -317,7 +317,7 @@ def _looks(state:Mapping[str, Any])->dict[str, str]: # `ValueError` for what no 
     if out.get('where'): parse(out['where'])
     return out
 
-# %% ../../nbs/ui/64_report.ipynb #c057
+# %% ../../nbs/ui/64_report.ipynb #c056
 BYTES = 6 # Of the file, for each point: compressed and in base64; a first guess, measured on noisy curves
 
 def _source(source:'Runs|str|Path', store:str|Path|None)->tuple[Runs, dict]:
@@ -348,7 +348,7 @@ def report(
     d = Definition(**{**dict(title=project, text=''), **known, **{k: v for k, v in more.items() if v is not None}})
     return _write(d, found, path)
 
-# %% ../../nbs/ui/64_report.ipynb #c059
+# %% ../../nbs/ui/64_report.ipynb #c058
 def _count(kept:list[Kept])->tuple[int, int]:
     "The points that are kept of the metrics themselves, and of how many."
     return sum(len(o.y) for o in kept if not o.smooth), sum(o.total for o in kept if not o.smooth)
@@ -380,10 +380,10 @@ def _fitted(
     if size is None or len(page) <= size: return page, kept
     what = f"{show_count(len({o.r for o in whole}), 'run')} with {show_count(len({o.metric for o in whole}), 'metric')}"
     if not whole: what = 'the page and its table'
-    raise ValueError(f'size={size:,} is too little: {what} need {len(page):,} bytes at the least. Give that much, or fewer runs, or in text '
-        'fewer metrics, or fewer averages by smooth=[]')
+    raise ValueError(f'size={size:,} is too little: {what} need {len(page):,} bytes at the least. Give that much, or fewer runs, '
+        'or in text fewer metrics, or fewer averages by smooth=[]')
 
-# %% ../../nbs/ui/64_report.ipynb #c061
+# %% ../../nbs/ui/64_report.ipynb #c060
 NO_METRICS = 'These runs have logged no metric, so there are no charts.'
 
 def _write(d:Definition, found:Runs, path:Path)->Report:
