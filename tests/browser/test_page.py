@@ -442,8 +442,8 @@ def test_a_slip_in_the_command_is_one_sentence(store):
     "A project without runs is served with a hint; a port or host that is none ends the command."
     with served(store, 'digit') as (process, _):
         assert "No project 'digit' in " in (line := process.stdout.readline()) and "did you mean 'digits'?" in line
-    for args, said in ((('--port', '99999'), '99999 is no port'), (('--host', 'no such host', '--port', '0'), "No host 'no such host' is known")):
-        command = [sys.executable, '-c', START, 'ui', '--no-browser', '--store', str(store), *args]
+    for option, value, said in (('--port', '99999', '99999 is no port'), ('--host', 'no such host', "No host 'no such host' is known")):
+        command = [sys.executable, '-c', START, 'ui', '--no-browser', '--store', str(store), option, value]
         done = subprocess.run(command, env=clean_env(), text=True, capture_output=True, timeout=60)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
 
