@@ -1,13 +1,16 @@
 """What goes wrong below a run: full, read-only and vanished disks, clocks, unsafe file systems, SIGKILL. The training
 goes on, and what was acknowledged stays."""
-import mmap, random, shutil, struct, subprocess, time, warnings
+import gc, io, mmap, random, shutil, struct, subprocess, threading, time, warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import QUIET, only, until
+from hypothesis import given, strategies as st
 
 import mlkit
+from mlkit.track.history import HistoryWriter, _header, _parse_header
 
 def segments(run): return sorted((run.path/'history').glob('*.npy'))
 
@@ -276,6 +279,46 @@ def test_a_torn_segment(store, bad):
         again.log(a=2.)
         again.finish()
         assert only().history()['a'].tolist() == [1., 2.]
+
+NAMES = st.lists(st.text(st.characters(exclude_categories=['Cs']), min_size=1), min_size=1, max_size=8, unique=True)
+
+@given(NAMES.filter(lambda names: not {'_step', '_time'} & {*names}), st.booleans())
+def test_any_name_survives_a_header(names, ours):
+    "What `repr` makes of a metric's name in a header, ours or NumPy's, is read as the same name."
+    fields = [('_step', '<i8'), *((k, '<f8') for k in names), ('_time', '<f8')]
+    out = io.BytesIO(_header(fields, 3) if ours else b'')
+    if not ours: np.lib.format.write_array(out, np.empty(3, fields), (3, 0))
+    out.seek(0)
+    assert _parse_header(out)[0] == fields
+
+@given(st.data())
+def test_no_damage_to_a_header_is_anything_but_a_value_error(data):
+    "A header with any piece replaced is read, or refused with a ValueError."
+    text = _header([('_step', '<i8'), ("a'b", '<f8'), ('_time', '<f8')], 3)
+    i = data.draw(st.integers(0, len(text)))
+    junk = data.draw(st.binary(max_size=9) | st.sampled_from([b'\\', b"'", b'\\U00110000', b'(', b'open(1)']))
+    with suppress(ValueError): _parse_header(io.BytesIO(text[:i] + junk + text[i + data.draw(st.integers(0, 9)):]))
+
+def test_headers_are_read_in_threads(tmp_path):
+    "Reading headers takes no turn through the parser of CPython 3.11, which threads confuse: it was a SystemError now and then."
+    keys, errors = tuple(f'metric/{i}' for i in range(150)), []
+    seg = HistoryWriter(tmp_path).segment(keys, 'd'*150)
+    def read():
+        for _ in range(50):
+            try:
+                with open(seg.path, 'rb') as f: _parse_header(f)
+            except BaseException as e: errors.append(e)
+    def yields(*_): time.sleep(0)                                    # the collector runs in the midst of parsing, and lets others go on
+    threads, often = [threading.Thread(target=read) for _ in range(8)], gc.get_threshold()
+    gc.callbacks.append(yields)
+    gc.set_threshold(100)
+    try:
+        for t in threads: t.start()
+        for t in threads: t.join()
+    finally:
+        gc.callbacks.remove(yields)
+        gc.set_threshold(*often)
+    assert not errors
 
 def test_a_torn_event(store):
     "Half a line at the end of the events, as a crash leaves it, costs that line and not the next."

@@ -59,7 +59,8 @@ def _option(p:Any, help:str)->tuple[list[str], dict[str, Any]]:
     import typing
     kind = ([o for o in typing.get_args(p.annotation) if o is not type(None)] or [p.annotation])[0]
     name = p.name.rstrip('_').replace('_', '-')         # from is a word of Python's, so its parameter is from_
-    if kind is bool and p.default: return [f'--no-{name}'], dict(dest=p.name, action='store_false', help=f"Not: {help}")
+    if kind is bool and p.default:
+        return [f'--no-{name}'], dict(dest=p.name, action='store_false', help=f"Don't {help[:1].lower()}{help[1:]}")
     names = [*filter(None, [_SHORT.get(p.name)]), f'--{name}']
     if kind is bool: return names, dict(action='store_true', help=help)
     help += f' ({p.default})' if p.default else ''

@@ -33,6 +33,7 @@ def report(
     text:str|None=None, # A file with Markdown to put above the charts
     from_:str|None=None, # Make this report again, with today's data: a file or a saved name
     archived:bool=False, # Archived runs too
+    size:int|None=None, # Bytes of the file, at most; by default it aims at a million
     store:str|None=None, # The store's folder
 )->None:
     "Write runs as one HTML file, with charts that zoom."
@@ -41,7 +42,7 @@ def report(
     from mlkit.ui.report import report
     words = Path(text).read_text(encoding='utf-8') if text else None
     if from_ and (project or where or archived): raise ValueError('--from takes the runs of that report: leave out project and filters')
-    print(report(from_ or _runs(project, where, archived, store), out, title=title, text=words, store=store))
+    print(report(from_ or _runs(project, where, archived, store), out, title=title, text=words, size=size, store=store))
 
 # %% ../../nbs/cli/94_ui.ipynb #c018
 COMMANDS = [ui, report]

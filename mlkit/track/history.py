@@ -11,8 +11,7 @@ __all__ = ['MAX_HEADER', 'MAX_KEY_SETS', 'PENDING', 'SegmentClosed', 'Segment', 
 straight into a memory map, so it belongs to the kernel before `log` returns, and no crash of the process can lose it."""
 
 # %% ../../nbs/track/10_history.ipynb #c004
-import errno, json, mmap, os, struct, threading, warnings
-from ast import literal_eval
+import errno, json, mmap, os, re, struct, threading, warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
@@ -220,6 +219,28 @@ class HistoryWriter:
         return sum(s.close() for s in done)
 
 # %% ../../nbs/track/10_history.ipynb #c028
+_TEXT = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
+_FORM = re.compile(r"\{'descr': \[(.*)\], 'fortran_order': False, 'shape': \(\d+,\), \} *\n?", re.S)
+_FIELD = re.compile(rf"\(({_TEXT}), '(<[fi]8)'(?:, \((\d+),\))?\)")
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.?))", re.S)
+_SHORT = dict(zip("nrt\\'\"", "\n\r\t\\'\""))
+
+def _named(text:str)->str:
+    "The text that `repr` wrote as `text`; `ValueError` for an escape that it doesn't write."
+    def char(m:re.Match)->str:
+        code, short = m[1] or m[2] or m[3], m[4]
+        if not code and short not in _SHORT: raise ValueError(f'no escape: {m[0]}')
+        return chr(int(code, 16)) if code else _SHORT[short]
+    return _ESCAPE.sub(char, text[1:-1]) if '\\' in text else text[1:-1]
+
+def _fields_of(text:str)->list[tuple]:
+    "The fields in the `text` of a header; `ValueError` for any other form than the one that NumPy writes."
+    form = _FORM.fullmatch(text)
+    parts = _FIELD.split(form[1]) if form else ['?']             # between two fields: a comma; and of each its name, type and length
+    if parts[0] or parts[-1] or any(o != ', ' for o in parts[4:-1:4]): raise ValueError('not a history')
+    return [(_named(k), t, (int(n),)) if n else (_named(k), t) for k, t, n in zip(parts[1::4], parts[2::4], parts[3::4])]
+
+# %% ../../nbs/track/10_history.ipynb #c030
 def _parse_header(f:Any)->tuple[list, int]:
     "The fields and the data's offset in the open `.npy` file `f`."
     lead = f.read(12)
@@ -227,14 +248,13 @@ def _parse_header(f:Any)->tuple[list, int]:
     v1 = lead[6] == 1
     start = (10 if v1 else 12) + int.from_bytes(lead[8:10] if v1 else lead[8:12], 'little')
     text = (lead[10:] if v1 else b'') + f.read(start - 12)
-    fields = literal_eval(text.decode('utf-8' if lead[6] == 3 else 'latin1'))['descr']
-    if not isinstance(fields, list) or fields[0] != ('_step', '<i8') or fields[-1] != ('_time', '<f8') or any(
-        o[1] not in ('<i8', '<f8') for o in fields): raise ValueError('not a history')
+    fields = _fields_of(text.decode('utf-8' if lead[6] == 3 else 'latin1'))
+    if fields[0] != ('_step', '<i8') or fields[-1] != ('_time', '<f8'): raise ValueError('not a history')
     return fields, start
 
 def _wide_keys(path:Path)->list[str]: return load_json(path.with_suffix('.json').read_bytes())['keys']
 
-# %% ../../nbs/track/10_history.ipynb #c030
+# %% ../../nbs/track/10_history.ipynb #c032
 def _used(fd:int, dtype:'np.dtype', start:int)->int:
     "How many records of the open file reach up to the last committed one."
     import numpy as np
@@ -247,7 +267,7 @@ def _used(fd:int, dtype:'np.dtype', start:int)->int:
         hi, step = lo, step*8
     return 0
 
-# %% ../../nbs/track/10_history.ipynb #c032
+# %% ../../nbs/track/10_history.ipynb #c034
 def read_segment(
     path:Path, # An `.npy` file of a history
     mapped:bool=True, # Map the file where it has no holes; False reads it into memory
@@ -266,7 +286,7 @@ def read_segment(
     there = a['_time'] != 0
     return a if there.all() else a[there]
 
-# %% ../../nbs/track/10_history.ipynb #c035
+# %% ../../nbs/track/10_history.ipynb #c038
 PENDING = struct.pack('<Q', 0x7ff86d6c6b697421) # A NaN that means: the device has not delivered this value yet
 
 class Row(NamedTuple):
@@ -298,7 +318,7 @@ def last_row(
     step, *values, t = record.unpack(raw)
     return Row(step, {k: v for i,(k,v) in enumerate(zip(keys, values)) if raw[8+8*i:16+8*i] != PENDING}, t)
 
-# %% ../../nbs/track/10_history.ipynb #c038
+# %% ../../nbs/track/10_history.ipynb #c041
 def read_events(
     run_path:str|Path, # The run's folder
     kind:str|None=None, # Only events of this kind: `value`, `file`, `config`, `summary`, `alert`, ...
@@ -307,7 +327,7 @@ def read_events(
     out = [o for p in sorted(Path(run_path).glob('events*.jsonl')) for o in read_lines(p)]
     return [o for o in out if kind is None or o.get('kind') == kind]
 
-# %% ../../nbs/track/10_history.ipynb #c041
+# %% ../../nbs/track/10_history.ipynb #c044
 class _Part(NamedTuple):
     "Rows of one writer: `cols` maps a key to the row numbers that have it (None: all) and the values."
     session:int; rank:int; group:Any; step:Any; time:Any; cols:dict[str, tuple]
@@ -322,7 +342,7 @@ def _file_part(path:Path, mapped:bool=True)->_Part:
     else: cols = {k: (None, a[k]) for k in names}
     return _Part(session, rank, frozenset(cols), a['_step'], a['_time'], cols)
 
-# %% ../../nbs/track/10_history.ipynb #c042
+# %% ../../nbs/track/10_history.ipynb #c045
 def _event_parts(run_path:Path)->Iterator[_Part]:
     "The rows among the events, a part for each session and rank."
     import numpy as np
@@ -338,12 +358,12 @@ def _event_parts(run_path:Path)->Iterator[_Part]:
         group = [frozenset(o['values']) for o in rows]
         yield _Part(session, rank, group, np.array([o['step'] for o in rows]), np.array([o['time'] for o in rows]), cols)
 
-# %% ../../nbs/track/10_history.ipynb #c044
+# %% ../../nbs/track/10_history.ipynb #c047
 class Metric(NamedTuple):
     "One metric's points in the order written: `step` int64, `value` float64 or int64, `time` in seconds since the epoch."
     step:'np.ndarray'; value:'np.ndarray'; time:'np.ndarray'
 
-# %% ../../nbs/track/10_history.ipynb #c046
+# %% ../../nbs/track/10_history.ipynb #c049
 def _order(parts:list[_Part])->Any:
     "Positions that bring the joined rows of `parts` into the order written."
     import numpy as np
@@ -362,7 +382,7 @@ def _join(pieces:list)->Any:
         pieces = [p.astype('i8' if whole else object) for p in pieces]
     return np.concatenate(pieces)
 
-# %% ../../nbs/track/10_history.ipynb #c049
+# %% ../../nbs/track/10_history.ipynb #c052
 def try_read(
     fn:Callable[..., Any], # Called with `path` and `args`
     path:Path, # An `.npy` file of a history
@@ -378,7 +398,7 @@ def _user_rows(path:Path)->int:
     with open(path, 'rb') as f: keys, _, _, rows = _probe(path, f)
     return 0 if keys[0].startswith('sys/') else rows
 
-# %% ../../nbs/track/10_history.ipynb #c051
+# %% ../../nbs/track/10_history.ipynb #c054
 _Cuts = list[tuple[int, int]] # A session, and the step after which it replaced what was there
 
 def _superseded(part:_Part, cuts:_Cuts)->Any: # A mask over the rows of `part`
@@ -389,7 +409,7 @@ def _superseded(part:_Part, cuts:_Cuts)->Any: # A mask over the rows of `part`
         if part.session < session: out |= part.step > step
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c053
+# %% ../../nbs/track/10_history.ipynb #c056
 class _HistoryFiles:
     "The files of one history, and which of their rows still count."
     def __init__(self,
@@ -447,7 +467,7 @@ class _HistoryFiles:
         "When the last row or event was written, in seconds since the epoch; None without any."
         return max([r.time for r in self._tails()] + [o.get('time', 0.) for o in read_events(self.path)], default=None)
 
-# %% ../../nbs/track/10_history.ipynb #c055
+# %% ../../nbs/track/10_history.ipynb #c058
 def _points(p:_Part, key:str, cuts:_Cuts)->Metric:
     "The points of `key` in one part, without superseded ones and those that a device still owes."
     i, v = p.cols[key]
@@ -504,7 +524,7 @@ class History(_HistoryFiles):
             return {k: v.item() if hasattr(v, 'item') else v for k,v in found.items()}         # exact integers are Python's
         return {k: v for r in self._tails() for k,v in r.values.items()}
 
-# %% ../../nbs/track/10_history.ipynb #c057
+# %% ../../nbs/track/10_history.ipynb #c060
 def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     "The values of `key` over all `n` rows, NaN where a row has none."
     import numpy as np
@@ -516,7 +536,7 @@ def _column(parts:list[_Part], key:str, starts:list[int], n:int)->Any:
     out[at] = values
     return out
 
-# %% ../../nbs/track/10_history.ipynb #c059
+# %% ../../nbs/track/10_history.ipynb #c062
 def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.DataFrame':
     "Join `parts` into a DataFrame, see `History.df`."
     import numpy as np, pandas as pd
@@ -538,7 +558,7 @@ def _table(h:History, parts:list[_Part], keys, by, dedupe, rank, system)->'pd.Da
     df = pd.DataFrame({k: v[order] for k,v in cols.items()}, copy=False)
     return df if dedupe is None else _dedupe(df, parts, order)
 
-# %% ../../nbs/track/10_history.ipynb #c061
+# %% ../../nbs/track/10_history.ipynb #c064
 def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.DataFrame':
     "One row a step: of each metric the last value logged there, NaN included; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -557,7 +577,7 @@ def _by_step(parts:list[_Part], cols:dict, names:list[str], order, starts)->'pd.
         out[k][where[rows]] = cols[k][rows]                              # later rows overwrite earlier ones
     return pd.DataFrame(out)
 
-# %% ../../nbs/track/10_history.ipynb #c062
+# %% ../../nbs/track/10_history.ipynb #c065
 def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     "Of rows with the same step, key set and rank only the last; superseded rows are left out."
     import numpy as np, pandas as pd
@@ -568,7 +588,7 @@ def _dedupe(df:'pd.DataFrame', parts:list[_Part], order)->'pd.DataFrame':
     seen = pd.DataFrame(dict(s=df['_step'].to_numpy(), g=group, r=df['_rank'].to_numpy() if '_rank' in df else 0))[live]
     return df.iloc[live.nonzero()[0][~seen.duplicated(keep='last').to_numpy()]].reset_index(drop=True)
 
-# %% ../../nbs/track/10_history.ipynb #c075
+# %% ../../nbs/track/10_history.ipynb #c078
 def minmax(
     x:'np.ndarray', # Positions, rising
     y:'np.ndarray', # Values, as many; may hold NaN

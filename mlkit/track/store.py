@@ -13,14 +13,15 @@ where it is shown, a sequence of `RunRecord` where it is indexed, and a DataFram
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..core.display import Column, Table, is_absent, ordered, sort_key
-from ..core.display import show_age, show_duration, show_numbers, show_path, show_value
+from ..core.display import show_age, show_count, show_duration, show_numbers, show_path, show_value
 from ..core.files import safe_name
-from ..core.query import Moment, QueryError, parse, resolve
+from ..core.query import Moment, QueryError, parse, resolve, settle
 from .compare import Chart, changing, goal, parallel, plot
 from .export import export_runs
 from .record import RunNotFound, RunRecord, find_record, flat, pick, projects, records, store_folder
@@ -143,10 +144,8 @@ def _names(rows:list[dict])->list[str]:
 
 def _selected(runs:list[RunRecord], text:str)->list[RunRecord]:
     "Those of `runs` for which the condition `text` holds."
-    query, rows = parse(text), [flat(r) for r in runs]
-    if not rows: return []
-    names = _names(rows)
-    full = {n: resolve(n, names) for n in query.names}
+    rows = [flat(r) for r in runs]
+    query, full = settle(text, _names(rows)) if rows else (parse(text), {})
     query.check(lambda n: (_value(row, full[n]) for row in rows))
     return [r for r, row in zip(runs, rows, strict=True) if query(lambda n, row=row: _value(row, full[n]))]
 
@@ -179,7 +178,7 @@ class _Asked(_Found):
     )->'Runs': # `QueryError` says what can't be read, found or compared
         "The runs for which `condition` holds; a comparison with a missing value is false."
         _try(lambda runs: _selected(runs, condition), self._load())
-        def empty(): return f'No run where {condition}; there are {len(self)} runs' if self else self._empty()
+        def empty(): return f'No run where {show_value(condition, 80)}; there are {show_count(len(self), "run")}' if self else self._empty()
         asked = self.question and dict(self.question, where=[*self.question['where'], condition])
         return Runs(lambda: _selected(self._load(), condition), empty, asked)
 
@@ -215,7 +214,7 @@ class _Answered(_Asked):
         rows = [flat(r) for r in found]
         name = resolve(metric, _names(rows))
         i = _best([row.get(name) for row in rows], mode or goal(name, found))
-        if i is None: raise ValueError(f"{name} is no number in any of the {len(rows)} runs")
+        if i is None: raise ValueError(f"{name} is no number in any of the {show_count(len(rows), 'run')}")
         return found[i]
 
     def latest(self)->RunRecord:
@@ -270,7 +269,7 @@ class Runs(_Answered):
         text:'str|Sequence[str|Sequence[str]]'='', # Markdown, or a list of Markdown, names of charts (`loss`, `runs`) and lists of metrics
         state:dict[str, str]|None=None, # How it looks at first, such as `dict(smooth='0.9', logy='1')`
         smooth:Sequence[float]=(.9, .99), # Weights of the moving averages to offer
-        size:int=1_000_000, # Bytes of the file, at most
+        size:int|None=None, # Bytes of the file, at most; by default it aims at a million
     )->Any: # Shows itself; `.save(name)` keeps its definition
         "Write the runs as one HTML file that needs nothing else, see `mlkit.ui.report`."
         make = import_module('mlkit.ui.report').report
@@ -292,7 +291,9 @@ def _why_empty(root:Path, project:str|None)->str:
     "What to do about an empty list."
     there, where = projects(root), show_path(root)
     if not there: return f"No runs in {where} yet: start one with run = mlkit.init('my-project')"
-    if project not in there: return f"No project {project!r} in {where}; projects: {', '.join(map(show_value, there))}"
+    near = get_close_matches(project or '', there, 1)
+    hint = f'; did you mean {near[0]!r}?' if near else ''
+    if project not in there: return f"No project {project!r} in {where}; projects: {', '.join(map(show_value, there))}{hint}"
     return f"All runs of {project!r} are archived: mlkit.runs({project!r}, archived=True)"
 
 def runs(

@@ -172,7 +172,7 @@ def told(
     lines:int=300, # Of the console, the last ones
 )->dict[str, Any]:
     "A run's console, settings, results, events, machine, files and the names of its system metrics."
-    if len(found) != 1: raise ValueError('That run is no longer there')
+    if len(found) != 1 or not found[0].path.is_dir(): raise ValueError('That run is no longer there')
     r, = found
     files = [dict(name=o.relative_to(r.path/'files').as_posix(), bytes=o.stat().st_size) for o in r.files[:500]]
     config = [[k[7:], v] for k, v in row_of(r).items() if k.startswith('config.')]
@@ -273,7 +273,7 @@ class Answers:
         return [*iter(Runs(lambda: self.listed).where(where.strip()))] if where.strip() else self.listed
 
     def _empty(self, where:str, found:Sequence)->str:
-        return '' if found else f'No run where {where.strip()}' if where.strip() else repr(self.found)
+        return '' if found else f'No run where {show_value(where.strip(), 80)}' if where.strip() else repr(self.found)
 
     def _importance(self, q:Query)->dict[str, Any]:
         from mlkit.ui.importance import explained

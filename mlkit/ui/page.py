@@ -11,7 +11,7 @@ __all__ = ['LOCAL', 'POLICY', 'HEADERS', 'COOKIE', 'STATIC', 'CHANGES', 'EDIT_HE
 requests that come from another site's page, and sends what runs say as data, never as markup."""
 
 # %% ../../nbs/ui/63_page.ipynb #c004
-import asyncio, json, re, secrets, socket, time
+import asyncio, errno, json, re, secrets, socket, time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +98,7 @@ async def news(
 )->AsyncIterator[str]: # Server-sent events
     "What changes, as it changes; a comment now and then shows that the line is open."
     await asyncio.to_thread(watcher.look, time.monotonic())
-    yield ': hello\n\n'
+    yield f'event: keys\ndata: {json.dumps(dict(keys=[*watcher.seen]))}\n\n'
     said = time.monotonic()
     while not await gone():
         rows, removed = await asyncio.to_thread(watcher.look, time.monotonic())
@@ -110,7 +110,7 @@ async def news(
         said = time.monotonic()
         await asyncio.sleep(every)
 
-# %% ../../nbs/ui/63_page.ipynb #c021
+# %% ../../nbs/ui/63_page.ipynb #c024
 CHANGES = dict(name=str, add=list, remove=list, archived=bool)
 
 def checked(
@@ -144,7 +144,7 @@ def labels(
     "What the page offers to change."
     return dict(tags=sorted({t for r in found for t in r.tags}), archived=bool(found) and all(r.archived for r in found))
 
-# %% ../../nbs/ui/63_page.ipynb #c024
+# %% ../../nbs/ui/63_page.ipynb #c027
 EDIT_HEADER = 'x-mlkit-edit'
 LARGEST = 200_000 # Bytes of an edit
 
@@ -171,7 +171,7 @@ async def _body(request:'Request')->Any:
     try: return json.loads(data)
     except (ValueError, RecursionError): raise ValueError('An edit is JSON, and this is none') from None
 
-# %% ../../nbs/ui/63_page.ipynb #c027
+# %% ../../nbs/ui/63_page.ipynb #c030
 METHODS = 'GET HEAD POST PUT PATCH DELETE OPTIONS'.split()
 
 def _routes(a:Answers, ends:Callable, edit:bool)->list:
@@ -222,19 +222,40 @@ def application(
     if edit: answers.kinds['labels'] = lambda q: labels(answers.runs_of(q))
     return _guarded(Starlette(routes=_routes(answers, ends, edit)), token)
 
-# %% ../../nbs/ui/63_page.ipynb #c039
+# %% ../../nbs/ui/63_page.ipynb #c042
+def _refusal(e:OSError, port:int, host:str)->str:
+    "Why nothing can listen there."
+    if isinstance(e, socket.gaierror): return f'No host {host!r} is known here; 127.0.0.1 is this machine alone, 0.0.0.0 lets others in'
+    if e.errno == errno.EADDRNOTAVAIL: return f'{host} is no address of this machine; 127.0.0.1 is, and 0.0.0.0 stands for all it has'
+    return f'Port {port} of {host} is taken or not allowed ({e.strerror}); choose another with --port'
+
 def _listen(port:int|None, host:str='127.0.0.1')->socket.socket:
     "A socket on `host`."
-    for p in (8787, 0) if port is None else (port,):
-        s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try: s.bind((host, p))
-        except OSError as e:
-            s.close()
-            text = f'Port {port} of {host} is taken or not allowed ({e.strerror}); choose another with --port'
-            if port is not None: raise OSError(text) from None
-        else: return s
-    raise OSError(f'No port is free on {host}, or it is no address of this machine')
+    if port is not None and not 0 <= port < 65536: raise ValueError(f'{port} is no port; choose one from 1 to 65535, or 0 for a free one')
+    s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try: s.bind((host, 8787 if port is None else port))
+    except OSError as e:
+        s.close()
+        if port is None: return _listen(0, host)
+        raise OSError(_refusal(e, port, host)) from None
+    return s
+
+def _names(host:str)->list[str]:
+    "How to write `host` in an address; for all of this machine its name and, since a name is not known everywhere, its number."
+    if host not in ('0.0.0.0', '::'): return [f'[{host}]' if ':' in host else host]
+    with socket.socket(socket.AF_INET6 if host == '::' else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(('2001:db8::1' if host == '::' else '192.0.2.1', 9))     # an address for documentation: nothing is sent
+            own = s.getsockname()[0]
+        except OSError: own = ''
+    return [socket.gethostname(), *([f'[{own}]' if ':' in own else own] if own else [])]
+
+# %% ../../nbs/ui/63_page.ipynb #c045
+def _greeting(project:str|None, urls:list[str], found:Sequence)->str:
+    "What `serve` prints."
+    lines = [f'{project or "All projects"} at {urls[0]} (Ctrl-C ends it)', *(f'  or at {o}' for o in urls[1:])]
+    return '\n'.join([*lines, *([f'{found!r}. The page shows runs as they come'] if project is not None and not found else [])])
 
 def serve(
     project:str|None=None, # A project's name; None shows all projects
@@ -252,12 +273,11 @@ def serve(
     app = application(project, store, lambda: server.should_exit, token, edit, archived)
     server, s = uvicorn.Server(uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=2)), _listen(port, host)
     s.listen()                              # whoever follows the link before the server runs waits a moment
-    name = socket.gethostname() if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host
-    url = f'http://{name}:{s.getsockname()[1]}/' + (f'?token={token}' if token else '')
-    print(f'{project or "All projects"} at {url} (Ctrl-C ends it)', flush=True)
+    urls = [f'http://{name}:{s.getsockname()[1]}/' + (f'?token={token}' if token else '') for name in _names(host)]
+    print(_greeting(project, urls, runs(project, store, archived)), flush=True)
     if browser:
         import threading, webbrowser
-        threading.Timer(.5, webbrowser.open, [url]).start()
+        threading.Timer(.5, webbrowser.open, [urls[0]]).start()
     try: server.run(sockets=[s])
     except KeyboardInterrupt: pass
     finally: s.close()

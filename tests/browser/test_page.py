@@ -1,5 +1,5 @@
 "The page of `mlkit ui` in a real browser: real clicks, no errors, and nothing that a run says is ever executed."
-import http.client, json, re, signal, subprocess, sys, time
+import http.client, json, re, shutil, signal, subprocess, sys, time
 from contextlib import contextmanager
 
 import pytest
@@ -11,12 +11,12 @@ from mlkit.ui.series import unpack
 
 pytestmark = pytest.mark.timeout(120)
 EVIL = '<img src=x onerror="document.title=1;window.hacked=1"><script>window.hacked=1</script>'
+START = 'from mlkit.cli.main import main; raise SystemExit(main())'
 
 @contextmanager
 def served(store, *args:str, start:str=r'http://127\.0\.0\.1:\d+/'):
     "The process of the command and the address of its page; it ends with the block."
-    code = 'from mlkit.cli.main import main; raise SystemExit(main())'
-    command = [sys.executable, '-c', code, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)]
+    command = [sys.executable, '-c', START, 'ui', *args, '--port', '0', '--no-browser', '--store', str(store)]
     p = subprocess.Popen(command, env=clean_env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         line = p.stdout.readline()
@@ -424,13 +424,54 @@ def test_other_machines_need_the_token(store):
             tab.wait_for_selector('body[data-drawn]')
             assert token not in tab.url and tab.problems == []
 
+def events(url:str):
+    "The events that a page would hear, as they come: a name and what it says."
+    c = http.client.HTTPConnection(url.split('/')[2], timeout=20)
+    try:
+        c.request('GET', '/api/events')
+        answer, name = c.getresponse(), 'message'
+        while line := answer.readline().decode():
+            if line.startswith('event: '): name = line[7:].strip()
+            if line.startswith('data: '):
+                yield name, json.loads(line[6:])
+                name = 'message'
+    finally: c.close()
+
+def test_a_deleted_folder_is_news_and_unknown_to_who_comes_later(tmp_path):
+    "A run whose folder vanishes is told within a second or two; who connects anew is told what is there."
+    made = []
+    for _ in range(2):
+        with mlkit.init('p', store=tmp_path, system=False, hardware=False) as run: run.log(loss=1.)
+        made.append(run)
+    a, b = (f'p/{r.id}' for r in made)
+    with served(tmp_path, 'p') as (_, url):
+        heard = events(url)
+        name, first = next(heard)
+        assert name == 'keys' and sorted(first['keys']) == sorted([a, b])
+        assert ask(url, f'/api/run?run={b}')[0] == 200
+        began = time.monotonic()
+        shutil.rmtree(made[1].path)
+        assert next(heard) == ('message', dict(rows=[], removed=[b])) and time.monotonic() - began < 10
+        assert next(events(url)) == ('keys', dict(keys=[a]))
+        status, said = ask(url, f'/api/run?run={b}')
+        assert status == 400 and b'no longer there' in said
+
+def test_a_slip_in_the_command_is_one_sentence(store):
+    "A project without runs is served with a hint; a port or host that is none ends the command."
+    with served(store, 'digit') as (process, _):
+        assert "No project 'digit' in " in (line := process.stdout.readline()) and "did you mean 'digits'?" in line
+    for option, value, said in (('--port', '99999', '99999 is no port'), ('--host', 'no such host', "No host 'no such host' is known")):
+        command = [sys.executable, '-c', START, 'ui', '--no-browser', '--store', str(store), option, value]
+        done = subprocess.run(command, env=clean_env(), text=True, capture_output=True, timeout=60)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
+
 def test_ctrl_c_ends_the_command_quietly(store):
     "Even while a page listens."
     with served(store, 'digits') as (process, url):
         c = http.client.HTTPConnection(url.split('/')[2], timeout=20)
         try:
             c.request('GET', '/api/events')
-            assert c.getresponse().read(7) == b': hello'
+            assert c.getresponse().read(11) == b'event: keys'
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=30)
             assert (process.returncode, said) == (0, '')
