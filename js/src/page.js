@@ -31,6 +31,7 @@ const source = {
     events.onopen = () => { state('live'); if (lost) news({rows: [], removed: [], again: true}); lost = false }
     events.onerror = () => { state('not connected'); lost = true }
     events.onmessage = e => news(JSON.parse(e.data))
+    events.addEventListener('keys', e => { if (!lost) news({rows: [], removed: [], ...JSON.parse(e.data)}) })      // what is there at the start
     return () => events.close()
   },
 }

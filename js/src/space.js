@@ -262,6 +262,7 @@ export class Space {
     const result = this.labels.result.lastChild.value.replace(/^summary\./, ''), about = `${result}\n${this.where()}\n${this.rows.length}`
     if (!this.open || !result || this.asked === about || !this.source.can?.has('importance')) { this.bars.parentElement.hidden = !this.source.can?.has('importance'); return }
     this.asked = about
+    if (!this.bars.children.length) this.bars.replaceChildren(h('p', {className: 'summary'}, 'Working it out…'))
     try {
       const {shares, said} = await this.source.ask('importance', [['metric', result], ['where', this.where()]])
       if (this.asked === about) this.share(shares, said)

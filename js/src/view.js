@@ -305,7 +305,13 @@ export class View {
   }
 
   // Without a filter all is known from the news themselves: a host that is busy need not be asked.
-  news({rows, removed, again}) {
+  // `keys` are those of all runs, `again` says that something may have been missed.
+  news({rows, removed, again, keys}) {
+    if (keys) {
+      removed = this.complete ? [...this.rows.keys()].filter(k => !keys.includes(k)) : []
+      again = keys.some(k => !this.rows.has(k)) && this.complete
+      if (!removed.length && !again) return
+    }
     const filtered = this.$.where.value.trim() !== ''
     const todo = this.todo ||= {whole: false, more: false}          // of all news since the charts were drawn
     todo.whole ||= again || removed.length > 0

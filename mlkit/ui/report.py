@@ -295,7 +295,7 @@ def _target(path:str|Path)->Path: # `OSError` or `ValueError` when nothing can b
     raise ValueError(f'A report is HTML, so {path.name} would mislead: name it {path.stem}.html, and print it from a browser for a PDF')
 
 # %% ../../nbs/ui/64_report.ipynb #c053
-LOOKS = dict[str, str]() | dict.fromkeys('where runs sort colour by group pin cols all result'.split(), 'text')
+LOOKS = dict[str, str]() | dict.fromkeys('where runs sort colour by group pin cols all result brush'.split(), 'text')
 LOOKS |= dict.fromkeys('logx logy space'.split(), '1')
 LOOKS |= dict(x='step, time, wall', spread='range, std')
 LOOKS |= dict(smooth='a number from 0 to below 1', zoom="two rising numbers such as '10,200'")
