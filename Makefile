@@ -40,7 +40,7 @@ $(STAMP): $(wildcard requirements/*.txt) settings.ini setup.py pyproject.toml | 
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The bundle is newer than its sources or it is made anew; Node comes with the locked dependencies, uPlot and esbuild from npm.
+# The bundle is newer than its sources or it is made anew; Node comes with the locked dependencies, uPlot and the tools that bundle it from npm.
 # Where npm's registry can't be reached all but the dashboards work, so that is said and nothing fails.
 mlkit/static/page.js: $(wildcard js/src/*) js/package-lock.json js/build.py | $(STAMP)
 	@$(BIN)/python js/build.py || echo 'Going on without the dashboards; make ui tries again.'
