@@ -2903,6 +2903,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'mlkit.ui.held.Shelf._kept': ('ui/held.html#shelf._kept', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.Shelf._read': ('ui/held.html#shelf._read', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.Shelf._size': ('ui/held.html#shelf._size', 'mlkit/ui/held.py'),
+                               'mlkit.ui.held.Shelf._stamp': ('ui/held.html#shelf._stamp', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.Shelf.curve': ('ui/held.html#shelf.curve', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.Shelf.lines': ('ui/held.html#shelf.lines', 'mlkit/ui/held.py'),
                                'mlkit.ui.held.Shelf.points': ('ui/held.html#shelf.points', 'mlkit/ui/held.py'),

@@ -101,7 +101,7 @@ export class Chart {
   }
 
   // While the picture moves it is drawn from what is here, with few points; `zoom` then asks for the exact ones.
-  get drawn() { return this.moving ? this.lines.map(o => coarse(o, 500, ...this.xrange())) : this.lines }
+  get drawn() { return this.moving ? this.lines.map(o => coarse(o, this.lines.length > 50 ? 250 : 500, ...this.xrange())) : this.lines }
 
   wheel(e) {
     if (!(e.ctrlKey || e.metaKey) || !this.hooks.move || !this.lines.length) return

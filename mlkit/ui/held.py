@@ -10,7 +10,7 @@ __all__ = ['SIZE', 'extremes', 'Held', 'stamp', 'Shelf', 'fill', 'shared']
 each 32 points, so that a window of 100,000 points is thinned by looking at 3,000; `Shelf` keeps those that were used last."""
 
 # %% ../../nbs/ui/60a_held.ipynb #c004
-import os, threading
+import os, threading, time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -120,7 +120,7 @@ class Shelf:
     ):
         self.most, self.bytes = most, 0
         self.held, self.steps = OrderedDict[tuple, tuple[Any, Held]](), dict[tuple, Any]()
-        self.lock, self.filling = threading.RLock(), threading.Lock()
+        self.lock, self.filling, self.stamps = threading.RLock(), threading.Lock(), dict[Any, tuple[float, Any]]()
 
     def lines(self,
         r:RunRecord, # Any run
@@ -147,13 +147,22 @@ class Shelf:
         smooth:float=0, # Weight of the moving average
     )->Held:
         "The curve of `metric`, from memory if it was read before."
-        try: now = stamp(r)
-        except OSError: now = None
+        now = self._stamp(r)
         def read()->Held:
             if not smooth: return self._read(r, metric, x)
             raw = self.curve(r, metric, x)
             return Held(raw.x, smoothed(raw.y, smooth), raw.counts)
         return read() if now is None else self._kept((r.path, metric, x, smooth), now, read)
+
+    def _stamp(self, r:RunRecord)->tuple|None:
+        "The stamp of `r`, as of half a second ago at most: a zoom asks for all runs again and again."
+        at, found = self.stamps.get(r.path, (0., None))
+        if found is not None and time.monotonic() - at < .5: return found
+        try: found = stamp(r)
+        except OSError: found = None
+        if len(self.stamps) > 5000: self.stamps.clear()
+        self.stamps[r.path] = time.monotonic(), found
+        return found
 
     def _kept(self, key:tuple, now:tuple, read:Callable[[], Held])->Held:
         "What is held under `key`, if it is as of `now`; else what `read` gives."
