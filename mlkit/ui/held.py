@@ -112,6 +112,17 @@ def stamp(
     meta = os.stat(f'{r.path}/run.json')
     return (meta.st_ino, meta.st_mtime_ns, *sorted(files))
 
+class _Stamps(dict[Any, tuple[float, Any]]):
+    "Stamps by path, as of half a second ago at most: a zoom asks for all runs again and again."
+    def of(self, r:RunRecord)->tuple|None:
+        at, found = self.get(r.path, (0., None))
+        if found is not None and time.monotonic() - at < .5: return found
+        try: found = stamp(r)
+        except OSError: found = None
+        if len(self) > 5000: self.clear()
+        self[r.path] = time.monotonic(), found
+        return found
+
 # %% ../../nbs/ui/60a_held.ipynb #c022
 class Shelf:
     "The curves of ended runs that were asked for last; threads may share it."
@@ -120,7 +131,7 @@ class Shelf:
     ):
         self.most, self.bytes = most, 0
         self.held, self.steps = OrderedDict[tuple, tuple[Any, Held]](), dict[tuple, Any]()
-        self.lock, self.filling, self.stamps = threading.RLock(), threading.Lock(), dict[Any, tuple[float, Any]]()
+        self.lock, self.filling, self.stamps = threading.RLock(), threading.Lock(), _Stamps()
 
     def lines(self,
         r:RunRecord, # Any run
@@ -147,22 +158,12 @@ class Shelf:
         smooth:float=0, # Weight of the moving average
     )->Held:
         "The curve of `metric`, from memory if it was read before."
-        now = self._stamp(r)
+        now = self.stamps.of(r)
         def read()->Held:
             if not smooth: return self._read(r, metric, x)
             raw = self.curve(r, metric, x)
             return Held(raw.x, smoothed(raw.y, smooth), raw.counts)
         return read() if now is None else self._kept((r.path, metric, x, smooth), now, read)
-
-    def _stamp(self, r:RunRecord)->tuple|None:
-        "The stamp of `r`, as of half a second ago at most: a zoom asks for all runs again and again."
-        at, found = self.stamps.get(r.path, (0., None))
-        if found is not None and time.monotonic() - at < .5: return found
-        try: found = stamp(r)
-        except OSError: found = None
-        if len(self.stamps) > 5000: self.stamps.clear()
-        self.stamps[r.path] = time.monotonic(), found
-        return found
 
     def _kept(self, key:tuple, now:tuple, read:Callable[[], Held])->Held:
         "What is held under `key`, if it is as of `now`; else what `read` gives."
