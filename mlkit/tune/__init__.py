@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlkit.tune.agent import Agent
+    from mlkit.tune.budget import Budget
     from mlkit.tune.fitting import ReportTrial
     from mlkit.tune.goal import Goal, Goals
     from mlkit.tune.sampler import as_sampler
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     'agent': 'Agent',
+    'budget': 'Budget',
     'fitting': 'ReportTrial',
     'goal': 'Goal Goals',
     'sampler': 'as_sampler',
@@ -22,7 +24,7 @@ _HOME = {
     'study': 'Pruned Study StudyDone Trial',
     'wandb': 'Sweep SweepError find_sweep read_sweep'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
-__all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
+__all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'Budget', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
     'log_uniform', 'Median', 'normal', 'Patience', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space', 'Study',
     'StudyDone', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.config import default_project, find_store, make_store
 from ..core.files import safe_name
+from ..track.run import say
+from .budget import Budget
 from .goal import Goals
 from .live import Live
 from .sampler import as_sampler
@@ -219,6 +221,7 @@ class _Asking(_Burying):
     def ask(self,
         point:Mapping[str, Any]|None=None, # Try this one; by default the sampler chooses
         trials:int|None=None, # No more than this many in all
+        budget:Budget|None=None, # Nothing more when it is spent
     )->Trial:
         "The next trial; raises `StudyDone` when there is nothing more to try."
         journal, worker = self.ledger.journal, self.worker
@@ -227,7 +230,7 @@ class _Asking(_Burying):
             proposal = self._propose(point)
             with journal.alone():
                 self.bury()
-                row, token = self._take(proposal, worker, point is not None, trials), proposal[1]
+                row, token = self._take(proposal, worker, point is not None, trials, budget), proposal[1]
             journal.sync()
             if proposal[0] is not None: self.sampler.used(row if row.params == proposal[0] else None, token) # type: ignore[arg-type]
         return Trial(self, row)
@@ -237,8 +240,9 @@ class _Asking(_Burying):
         if self.ledger.waiting: return None, None
         return self.sampler.propose(self.ledger, self.space)
 
-    def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None)->Row:
+    def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None, budget:Budget|None)->Row:
         book = self.ledger.refresh()
+        if budget and (why := budget.over(book.rows, time.time(), self.goals.first.mode)): raise StudyDone(f'{self.name}: {why}')
         if book.waiting and not mine:
             row = next(iter(book.waiting.values()))
             book.journal.append(begin(row.id, worker), sync=False)
@@ -359,10 +363,11 @@ class _Running(_Tracked):
 
     def trials(self,
         total:int|None=None, # In all, with those of earlier sessions; None goes on until the space is exhausted
+        budget:Budget|None=None, # Of all trials, with those of earlier sessions
     )->Iterator[Trial]:
-        "One trial after another, until there are `total`."
+        "One trial after another, until there are `total` or the `budget` is spent."
         while True:
-            try: t = self.ask(trials=total)
+            try: t = self.ask(trials=total, budget=budget)
             except StudyDone: return
             yield t
             if not t.told and t.row.state == 'running': self.tell(t)
@@ -373,12 +378,17 @@ class _Running(_Tracked):
         workers:int=1, # Processes; 1 works in this one
         gpus:float|None=None, # Devices for each worker, leased: 1, 2, or 0.5 to share one
         progress:bool=True, # Show a table while it runs
+        budget:Budget|None=None, # Hours, device-hours or USD of all trials, with those of earlier sessions
     )->Any: # The study
-        "Try `fn` until there are `trials`; what fails is recorded, and what died is tried again."
-        if trials is None and math.isinf(self.space.size): raise ValueError('This space has no end: say how many trials=')
+        "Try `fn` until there are `trials` or the `budget` is spent; what fails is recorded, and what died is tried again."
+        if trials is None and budget is None and math.isinf(self.space.size):
+            raise ValueError('This space has no end: say how many trials=, or a budget=')
+        budget = budget and budget.of(gpus)
         with Live(self, trials) if progress else nullcontext():
-            if workers > 1 or gpus: run_workers(self, fn, trials, workers, gpus)
-            else: work(self, fn, trials)
+            if workers > 1 or gpus: run_workers(self, fn, trials, workers, gpus, budget)
+            else: work(self, fn, trials, budget)
+        why = budget.over(self.ledger.refresh().rows, time.time(), self.goals.first.mode) if budget else ''
+        if why: say(f'{self.name} ends: {why}')
         return self
 
 # %% ../../nbs/tune/52_study.ipynb #c029

@@ -34,10 +34,11 @@ def work(
     study:Any, # The `Study`
     fn:Callable[..., Any], # Takes the trial, or settings by name; returns the goal's value, a dict of metrics, or None after `report`
     trials:int|None, # In all
+    budget:Any=None, # A `Budget` of all trials
 )->None:
-    "Try `fn` until `study` has its `trials`."
+    "Try `fn` until `study` has its `trials` or has spent its `budget`."
     whole, seen = wants_trial(fn, [k.partition('.')[0] for k in study.space.dists]), set()
-    for t in study.trials(trials):
+    for t in study.trials(trials, budget):
         try:
             with t:
                 value = fn(t) if whole else fn(**t.params)
@@ -53,11 +54,11 @@ def _watch(parent:int)->None:
 
 def serve()->None:
     "The program of a worker process: read the job from the standard input, and work."
-    (home, name, given), fn, trials, lease, path = pickle.load(sys.stdin.buffer)
+    (home, name, given), fn, trials, lease, path, budget = pickle.load(sys.stdin.buffer)
     sys.path[:0] = [o for o in path if o not in sys.path]
     study, fn = import_module(home).Study(name, **given), pickle.loads(fn)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-    with suppress(KeyboardInterrupt), _devices(lease): work(study, fn, trials)
+    with suppress(KeyboardInterrupt), _devices(lease): work(study, fn, trials, budget)
 
 # %% ../../nbs/tune/51d_workers.ipynb #c013
 def _devices(lease:dict[str, Any]|None)->Any:
@@ -110,16 +111,18 @@ def run_workers(
     trials:int|None, # In all
     workers:int, # Processes
     gpus:float|None=None, # Devices for each worker: 1, 2, or 0.5 to share one
+    budget:Any=None, # A `Budget` of all trials
 )->None:
     "Try `fn` in `workers` processes until `study` has its `trials`; Ctrl-C stops them and puts their trials back."
     import cloudpickle
-    job = pickle.dumps((study.address, cloudpickle.dumps(fn), trials, _lease(gpus), sys.path))
+    job = pickle.dumps((study.address, cloudpickle.dumps(fn), trials, _lease(gpus), sys.path, budget))
     crew, most = _Crew(job, workers), workers*(study.retries + 1)
     try:
         while crew.alive:
             time.sleep(.05)
             crew.look(most)
             study.bury(now=not crew.alive)
-            if not crew.alive and crew.died <= most and study.ledger.refresh().waiting: crew.alive.append(crew._start(job))
+            spent = budget and budget.over(study.ledger.refresh().rows, time.time(), study.goals.first.mode)
+            if not crew.alive and crew.died <= most and not spent and study.ledger.refresh().waiting: crew.alive.append(crew._start(job))
     finally: crew.stop()
     if crew.died > most: raise RuntimeError(f'{crew.died} workers died, the last ones were not replaced: see their errors above')
