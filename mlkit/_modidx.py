@@ -2799,6 +2799,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'mlkit.tune.trials': { 'mlkit.tune.trials.Ledger': ('tune/trials.html#ledger', 'mlkit/tune/trials.py'),
                                    'mlkit.tune.trials.Ledger.__init__': ('tune/trials.html#ledger.__init__', 'mlkit/tune/trials.py'),
                                    'mlkit.tune.trials.Ledger.counted': ('tune/trials.html#ledger.counted', 'mlkit/tune/trials.py'),
+                                   'mlkit.tune.trials.Ledger.counting': ('tune/trials.html#ledger.counting', 'mlkit/tune/trials.py'),
                                    'mlkit.tune.trials.Ledger.refresh': ('tune/trials.html#ledger.refresh', 'mlkit/tune/trials.py'),
                                    'mlkit.tune.trials.Row': ('tune/trials.html#row', 'mlkit/tune/trials.py'),
                                    'mlkit.tune.trials._Replay': ('tune/trials.html#_replay', 'mlkit/tune/trials.py'),

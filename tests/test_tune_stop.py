@@ -13,7 +13,7 @@ def book(rng, n, length):
     for i in range(n):
         reports = {s: round(rng.uniform(0, 1), 2) for s in range(rng.randint(0, length))}
         rows.append(Row(i, i, rng.choice(['running', 'complete', 'pruned']), {}, reports=reports))
-    return SimpleNamespace(rows=rows)
+    return SimpleNamespace(rows=rows, counting=rows)
 
 @pytest.mark.parametrize('seed', range(100))
 def test_hyperband_stops_what_wandb_stops(seed):
@@ -32,7 +32,7 @@ def test_hyperband_stops_what_wandb_stops(seed):
 
 def test_asha_keeps_a_third_at_each_rung():
     rng, rule, rows = random.Random(0), ASHA(first=1, eta=3), []
-    b = SimpleNamespace(rows=rows)
+    b = SimpleNamespace(rows=rows, counting=rows)
     for i in range(300):
         row = Row(i, i, 'running', {})
         rows.append(row)
@@ -50,3 +50,26 @@ def test_median_waits_for_its_trials():
     bad = Row(9, 9, 'running', {}, reports=dict.fromkeys(range(5), .1))
     assert not Median(trials=5)(SimpleNamespace(rows=[*rows, bad]), bad, 4, 'max')
     assert Median(trials=4)(SimpleNamespace(rows=[*rows, bad]), bad, 4, 'max')
+
+def test_who_goes_on_from_a_checkpoint_is_as_old_as_it_was(tmp_path):
+    "The heir of a killed worker keeps what was reported before the checkpoint, and the dead one no longer counts in a rung."
+    from test_tune_study import start, study
+    code = ("import time\ns = study(stop=ASHA(first=2)); t = s.ask()\nfor i in range(3): t.report(acc=.5 + i)\nt.save('epoch-3.pt')\n"
+        "print('ready', flush=True); time.sleep(99)")
+    p = start(code, tmp_path)
+    p.stdout.readline()
+    p.kill()
+    p.communicate()
+    s = study(tmp_path, stop=ASHA(first=2))
+    t = s.ask()
+    assert (t.checkpoint, t.row.reports, len(s.ledger.counting)) == ('epoch-3.pt', {0: .5, 1: 1.5, 2: 2.5}, 1)
+    t.report(acc=9.)
+    assert t.row.reports[3] == 9. and s.optuna.trials[1].intermediate_values == {0: .5, 1: 1.5, 2: 2.5, 3: 9.}
+
+def test_who_starts_anew_reports_anew(tmp_path):
+    from test_tune_study import start, study
+    p = start("import time\ns = study(); t = s.ask(); t.report(acc=1.)\nprint('ready', flush=True); time.sleep(99)", tmp_path)
+    p.stdout.readline()
+    p.kill()
+    p.communicate()
+    assert study(tmp_path).ask().row.reports == {}

@@ -231,7 +231,7 @@ def test_the_files_stop_what_wandb_stops(n, seed, theirs):
     bands = next((r.early_terminate_info['bands'] for r in runs if r.early_terminate_info), None)
     if bands: assert bands[:12] == s.stop.bands[:12]
     mode = s.goals[0].split()[0]
-    assert {r.number for r in rows if r.state == 'running' and s.stop(SimpleNamespace(rows=rows), r, 0, mode)} == stopped
+    assert {r.number for r in rows if r.state == 'running' and s.stop(SimpleNamespace(rows=rows, counting=rows), r, 0, mode)} == stopped
 
 # the agent
 

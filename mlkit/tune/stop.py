@@ -49,7 +49,7 @@ class ASHA:
         age, rung = len(row.reports), self.first
         while rung < age: rung *= self.eta
         if rung != age: return False
-        values = at_age(ledger.rows, age, mode)
+        values = at_age(ledger.counting, age, mode)
         return history(row, mode)[age - 1] > values[max(len(values)//self.eta, 1) - 1]
 
 # %% ../../nbs/tune/51c_stop.ipynb #c014
@@ -82,7 +82,7 @@ class Hyperband:
         passed = [b for b in self.bands if b <= len(mine)]
         if not passed: return False
         at = passed[-1]
-        values = sorted(h[at - 1] for r in ledger.rows if len(h := self._valid(r, mode)) >= at)
+        values = sorted(h[at - 1] for r in ledger.counting if len(h := self._valid(r, mode)) >= at)
         return (mine[at - 1] if self.strict else min(mine)) > values[int(1/self.eta*len(values))]
 
     def _valid(self, row:Row, mode:str)->list[float]: return [v for v in history(row, mode) if math.isfinite(v)]    # as W&B counts

@@ -213,7 +213,9 @@ class _Burying(_New):
         kept = {k: r.attrs[k] for k in ('checkpoint', 'again') if k in r.attrs}
         if tries >= self.retries or r.number in self.ledger.replaced: return out
         # The new one first: a worker that dies inside this write leaves a trial that is still to be buried, not one without an heir.
-        return [create(self.space, r.params, '', 'waiting', retry_of=r.number, tries=tries + 1, **kept), *out]
+        # What goes on from a checkpoint has reported what came before it.
+        reports = r.reports if 'checkpoint' in kept else {}
+        return [create(self.space, r.params, '', 'waiting', reports, retry_of=r.number, tries=tries + 1, **kept), *out]
 
 # %% ../../nbs/tune/52_study.ipynb #c019
 class _Asking(_Burying):

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..core.files import dump_json
@@ -77,6 +78,7 @@ def create(
     point:Mapping[str, Any], # Values by dotted name
     worker:str, # The lease of who evaluates it; '' while nobody does
     state:str='running', # 'waiting' for a point that is to be taken by the next that asks
+    reports:Mapping[int, float]=MappingProxyType({}), # Intermediate values by step, of an earlier attempt that this one goes on with
     **attrs:Any, # More to remember, such as `retry_of`
 )->dict[str, Any]:
     "The record of a new trial at `point`."
@@ -84,7 +86,8 @@ def create(
     shown = {k: json.dumps(dict(name=f[0], attributes=f[1])) for k, f in forms.items()}
     system = dict(fixed_params=dict(point)) if state == 'waiting' else {}
     given = dict(datetime_start=now() if state == 'running' else None, state=STATES.index(state), value=None, values=None)
-    known = dict(distributions=shown, params={k: encode(space.dists[k], point[k]) for k in forms}, intermediate_values={})
+    known = dict(distributions=shown, params={k: encode(space.dists[k], point[k]) for k in forms})
+    known['intermediate_values'] = {str(k): v for k, v in reports.items()}
     attrs = dict(params=dict(point), worker=worker, **attrs)
     return dict(op_code=CREATE, worker_id=f'mlkit-{worker}', study_id=0, **given, **known, user_attrs=attrs, system_attrs=system)
 
@@ -213,3 +216,8 @@ class Ledger(_Replay):
     def counted(self)->int:
         "How many trials count: all but those whose place another has taken."
         return len(self.rows) - len(self.replaced)
+
+    @property
+    def counting(self)->list[Row]:
+        "The trials that count."
+        return [r for r in self.rows if r.number not in self.replaced]
