@@ -1,5 +1,6 @@
 "A budget is the study's: over several workers, sessions and deaths, no trial begins after it is spent."
-import random, time
+import os, random, re, time
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,30 @@ def test_workers_share_a_budget_and_a_later_session_spends_the_rest(tmp_path):
     assert len(s) == first
     study(tmp_path).run(nap, budget=Budget(device_hours=4/3600), workers=1, progress=False)
     assert first + 2 <= len(s) <= first + 5
+
+def test_the_night_after_a_death_costs_nothing(tmp_path):
+    """A worker is killed, and nobody looks for two hours: its lease and the start of its trial are set back by these."""
+    from test_tune_study import start
+    p = start("import time; s = study(); t = s.ask(); print(s.worker, flush=True); time.sleep(99)", tmp_path)
+    worker = p.stdout.readline().strip()
+    p.kill()
+    p.communicate()
+    journal, ago = tmp_path/'p'/'.studies'/'s'/'journal.log', time.time() - 7200
+    os.utime(journal.parent/'workers'/worker, (ago + 60, ago + 60))
+    began = datetime.fromtimestamp(ago, timezone.utc).isoformat()
+    journal.write_text(re.sub(r'("datetime_start": ?)"[^"]+"', rf'\g<1>"{began}"', journal.read_text()))
+    s = Study('s', project='p', store=tmp_path, track=False, sampler='random')
+    s.bury(now=True)
+    assert 50/3600 < Budget(hours=1).spent(s.rows, time.time()).hours < 70/3600, s.rows
+
+def test_trials_keep_the_devices_they_began_with(tmp_path):
+    s = study(tmp_path)
+    for devices in (1, 4):
+        t = s.ask(budget=Budget(hours=1, devices=devices))
+        time.sleep(.2)
+        s.tell(t, .5)
+    got = Budget(hours=1, devices=4).spent(s.rows, time.time())
+    assert got.device_hours == pytest.approx(2.5*got.hours, rel=.1)
 
 def test_one_that_is_spent_asks_nothing_but_lets_trials_end(tmp_path):
     s, budget = study(tmp_path), Budget(usd=.001, rate=10.)

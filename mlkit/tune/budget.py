@@ -14,21 +14,25 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
 
 from .trials import Row
 
 # %% ../../nbs/tune/51h_budget.ipynb #c007
+@lru_cache(100_000)
+def _at(text:str)->float: return datetime.fromisoformat(text).timestamp()
+
 Span = tuple[float, float] # Beginning and end, in seconds since the epoch
 
 def spans(
     rows:Iterable[Row], # Trials
     now:float, # Seconds since the epoch, the end of those that run
 )->list[Span]:
-    "When trials began and ended."
-    def at(text): return datetime.fromisoformat(text).timestamp()
-    return [(at(r.started), at(r.ended) if r.ended else now) for r in rows if r.started]
+    "When trials began and ended; one whose worker died ended with its last sign of life."
+    def last(r): return max(min(r.attrs.get('seen', math.inf), _at(r.ended)), _at(r.started)) if r.ended else now
+    return [(_at(r.started), last(r)) for r in rows if r.started]
 
 def clocked(
     found:Iterable[Span], # In any order
@@ -70,7 +74,7 @@ class Budget:
     usd:float|None=None # At `rate`
     rate:float|None=None # USD for an hour of one device; by default that of `gpu` in the price list, see `mlkit.compute.prices`
     gpu:str='' # The device's name, such as 'H100'
-    devices:float|None=None # That a trial holds; by default as many as `run(gpus=)` leases, else 1
+    devices:float|None=None # That a trial holds; by default as many as `run(gpus=)` leases, else 1; trials keep what they began with
     worth:float|None=None # USD for an improvement of the first goal by 1: stops when the next trial is expected to gain less than its price
     fits:bool=False # Begin a trial only when one of median length still fits
 
@@ -88,8 +92,8 @@ class Budget:
         now:float, # Seconds since the epoch
     )->Spent:
         "What the trials have taken."
-        found = spans(rows, now)
-        held = sum(b - a for a, b in found)/3600*(self.devices or 1)
+        found, each = spans(rows, now), [r.attrs.get('devices') or self.devices or 1 for r in rows if r.started]
+        held = sum((b - a)*n for (a, b), n in zip(found, each, strict=True))/3600
         return Spent(clocked(found)/3600, held, held*self.rate if self.rate else None)
 
     def over(self,

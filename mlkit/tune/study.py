@@ -207,10 +207,15 @@ class _Burying(_New):
             if lost: self.ledger.refresh()
         return len(lost)
 
+    def _seen(self, r:Row)->dict[str, Any]:
+        "When the worker of `r` gave its last sign of life, in seconds since the epoch, for `Budget`."
+        try: return dict(seen=os.stat(self.folder/'workers'/r.attrs['worker']).st_mtime)
+        except OSError: return {}
+
     def _lost(self, r:Row, why:str='')->list[dict]:
         tries = r.attrs.get('tries', 0) - bool(why)
-        out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died")
-        kept = {k: r.attrs[k] for k in ('checkpoint', 'again') if k in r.attrs}
+        out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died", **({} if why else self._seen(r)))
+        kept = {k: r.attrs[k] for k in ('checkpoint', 'again', 'devices') if k in r.attrs}
         if tries >= self.retries or r.number in self.ledger.replaced: return out
         # The new one first: a worker that dies inside this write leaves a trial that is still to be buried, not one without an heir.
         # What goes on from a checkpoint has reported what came before it.
@@ -251,7 +256,8 @@ class _Asking(_Burying):
             book.refresh()
             return row
         if trials is not None and book.counted >= trials: raise StudyDone(f'{self.name} has its {trials} trials')
-        point, attrs = (proposal[0], {}) if mine else self._new(proposal[0])
+        point, attrs = (proposal[0], dict[str, Any]()) if mine else self._new(proposal[0])
+        if budget and budget.devices: attrs['devices'] = budget.devices
         book.journal.append([create(self.space, point, worker, **attrs)], sync=False)
         return book.refresh().rows[-1]
 
