@@ -958,6 +958,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlkit.core.files.Lock.__init__': ('core/files.html#lock.__init__', 'mlkit/core/files.py'),
                                   'mlkit.core.files.Lock.acquire': ('core/files.html#lock.acquire', 'mlkit/core/files.py'),
                                   'mlkit.core.files.Lock.release': ('core/files.html#lock.release', 'mlkit/core/files.py'),
+                                  'mlkit.core.files._identity': ('core/files.html#_identity', 'mlkit/core/files.py'),
                                   'mlkit.core.files._kinds': ('core/files.html#_kinds', 'mlkit/core/files.py'),
                                   'mlkit.core.files._tag': ('core/files.html#_tag', 'mlkit/core/files.py'),
                                   'mlkit.core.files._unescape': ('core/files.html#_unescape', 'mlkit/core/files.py'),

@@ -1,6 +1,6 @@
 """What goes wrong below a run: full, read-only and vanished disks, clocks, unsafe file systems, SIGKILL. The training
 goes on, and what was acknowledged stays."""
-import gc, io, mmap, random, shutil, struct, subprocess, threading, time, warnings
+import gc, io, mmap, os, random, shutil, struct, subprocess, threading, time, warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -410,6 +410,17 @@ def test_live_files_are_numpy_files(script, how):
     p.kill()
     p.wait()
     assert [int((np.load(f, mmap_mode='r')['_time'] != 0).sum()) for f in folder.glob('*.npy')] == rows
+
+def test_a_device_number_that_is_given_again(tmp_path):
+    "A tmpfs is unmounted and a ramfs gets its device number: what was learned of the first one isn't believed."
+    from mlkit.core.files import mappable
+    at = tmp_path/'disk'
+    at.mkdir()
+    for kind, sound in (('tmpfs', True), ('ramfs', False))*3:
+        r = subprocess.run(['mount', '-t', kind, f'mlkit-test-{os.getpid()}', str(at)], capture_output=True, check=False)
+        if r.returncode: pytest.skip('nothing can be mounted here')
+        try: assert mappable(at) == sound
+        finally: subprocess.run(['umount', '-l', str(at)], check=False)
 
 def test_an_unknown_file_system_is_not_mapped(small_disk, store):
     "ramfs is not on the list of those known to be sound: it is written by position without being asked."

@@ -197,9 +197,14 @@ def file_system(
 
 # %% ../../nbs/core/01_files.ipynb #c040
 @cache
-def _kinds()->dict[int, str]:
-    "The types of the file systems that this process has met, by device number: two hundred runs needn't read the mounts each."
+def _kinds()->dict[tuple, str]:
+    "The types of the file systems that this process has met, by what tells them apart: two hundred runs needn't read the mounts each."
     return {}
+
+def _identity(path:str|Path)->tuple:
+    "What tells a file system from the others; its device number alone may be given again after an unmount."
+    o = os.statvfs(path)
+    return os.stat(path).st_dev, o.f_fsid, o.f_bsize, o.f_namemax
 
 def mappable(
     path:str|Path, # An existing file or folder
@@ -209,7 +214,7 @@ def mappable(
     if asked in ('0', '1'): return asked == '1'
     if not hasattr(os, 'posix_fallocate'): return False
     known = _kinds()
-    try: device = os.stat(path).st_dev
+    try: disk = _identity(path)
     except OSError: return file_system(path) in SOUND
-    if device not in known: known[device] = file_system(path)
-    return known[device] in SOUND
+    if disk not in known: known[disk] = file_system(path)
+    return known[disk] in SOUND
