@@ -13,7 +13,7 @@ def book(rng, n, length):
     for i in range(n):
         reports = {s: round(rng.uniform(0, 1), 2) for s in range(rng.randint(0, length))}
         rows.append(Row(i, i, rng.choice(['running', 'complete', 'pruned']), {}, reports=reports))
-    return SimpleNamespace(rows=rows, counting=rows)
+    return SimpleNamespace(rows=rows, counting=rows, modes=['max'])
 
 @pytest.mark.parametrize('seed', range(100))
 def test_hyperband_stops_what_wandb_stops(seed):
@@ -32,7 +32,7 @@ def test_hyperband_stops_what_wandb_stops(seed):
 
 def test_asha_keeps_a_third_at_each_rung():
     rng, rule, rows = random.Random(0), ASHA(first=1, eta=3), []
-    b = SimpleNamespace(rows=rows, counting=rows)
+    b = SimpleNamespace(rows=rows, counting=rows, modes=['max'])
     for i in range(300):
         row = Row(i, i, 'running', {})
         rows.append(row)

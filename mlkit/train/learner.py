@@ -305,21 +305,29 @@ class _Kept(_Questions):
         return {k: v for k,v in out.items() if v is not None}
 
 # %% ../../nbs/train/45_learner.ipynb #c028
+def _unfinished(project:str|None)->Any:
+    "The project's last run that hasn't finished, if there is one."
+    from mlkit.track.store import runs
+    return next((r for r in runs(project) if r.status not in ('finished', 'running')), None)
+
+def _kept_by(run:str|Path)->str: return str(Path(run)/'files'/'checkpoints')
+
+# %% ../../nbs/train/45_learner.ipynb #c030
 class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
-    def _find(self, resume:Any, project:str|None)->str|None:
-        "The folder of the run to go on with; None where there is nothing to go on with."
+    def _find(self, resume:Any, project:str|None, cbs:Sequence[Callback])->str|None:
+        "The folder of the checkpoints to go on from; None where there is nothing to go on with."
+        if resume is None: resume = next((o.resume_from for o in cbs if o.resume_from), None)
+        if resume is None or isinstance(resume, Path): return resume and str(resume)
         from mlkit.track.record import find_record
-        from mlkit.track.store import runs
-        if resume is True: found = next((r for r in runs(project) if r.status not in ('finished', 'running')), None)
-        else: found = find_record(getattr(resume, 'id', resume))
-        if found is None or resume is True or checkpoints(found): return found and str(found.path)
+        found = _unfinished(project) if resume is True else find_record(getattr(resume, 'id', resume))
+        if found is None or resume is True or checkpoints(found): return found and _kept_by(found.path)
         raise FileNotFoundError(f'Run {found.name} has no checkpoint to go on with')
 
     def _take_up(self, folder:str|None)->dict|None:
-        "Load the newest state of the run in `folder`, if there is any; all ranks load that of rank 0."
+        "Load the newest state in `folder`, if there is any; all ranks load that of rank 0."
         if self.parallel is not None: folder = self.parallel.tell(folder)
-        state = folder and load_latest(Path(folder)/'files'/'checkpoints')
+        state = folder and load_latest(folder)
         if not state: return None
         load_training_state(self, state)
         return at_same_sample(state, self.parallel)
@@ -361,7 +369,7 @@ class _Place(_Kept):
         for k, o in _named(self.acting).items():
             if k in state['callbacks']: o.load_state_dict(state['callbacks'][k])
 
-# %% ../../nbs/train/45_learner.ipynb #c030
+# %% ../../nbs/train/45_learner.ipynb #c032
 class _Ends(_Place):
     "How a fit is stopped, and what it says then."
     def _same_lr(self, state:dict, lr:float)->None:
@@ -386,7 +394,7 @@ class _Ends(_Place):
         if not _interactive(): raise KeyboardInterrupt
         print(f'{where} Run this cell again to go on, or fit(..., resume=False) to begin anew.')
 
-# %% ../../nbs/train/45_learner.ipynb #c032
+# %% ../../nbs/train/45_learner.ipynb #c034
 class Learner(_Ends):
     "A model with its batches, loss and optimizer, and `fit` to train it."
     def fit(self, # type: ignore
@@ -398,7 +406,7 @@ class Learner(_Ends):
         name:str|None=None, # The new run's name
         config:Mapping|None=None, # More settings to record with it
         progress:bool=True, # Show bar, table and curves
-        resume:Any=None, # True goes on with the project's last unfinished run, or names one; False begins anew even after the stop button
+        resume:Any=None, # True for the project's last unfinished run; a run, or a `Path` of checkpoints; False begins anew
         checkpoint:Any=True, # A `Checkpoint`; True for one that keeps the newest state, False for none
         rehearse:bool=True, # Try one batch before the first epoch
     )->None:
@@ -412,8 +420,8 @@ class Learner(_Ends):
         if paused and (resume is False or (not resume and paused['epochs'] != epochs)): paused = None
         self.prepare(lr)
         again = earlier_fit(self.parallel) if self.parallel is not None and resume is None and not paused else None
-        if again: paused = self._take_up(again) or dict(again=again)
-        elif resume and not paused: paused = self._take_up(None if self.rank else self._find(resume, project))
+        if again: paused = self._take_up(_kept_by(again)) or dict(again=again)
+        elif resume is not False and not paused: paused = self._take_up(None if self.rank else self._find(resume, project, cbs))
         into, paused = _run_of(paused), paused if paused and 'epoch' in paused else None
         if paused and lr is not None: self._same_lr(paused, lr)
         acting = [*self.callbacks(cbs), *([Progress()] if progress and not self.rank else [])]
@@ -470,7 +478,7 @@ class Learner(_Ends):
             self.index += 1
             self._call('after_batch')
 
-# %% ../../nbs/train/45_learner.ipynb #c034
+# %% ../../nbs/train/45_learner.ipynb #c036
 def _interactive()->bool:
     "Whether somebody is there to run the cell again."
     ip = sys.modules.get('IPython')
@@ -484,7 +492,7 @@ def _sample(dl:Any)->Any:
         for places in dl.order: return dl.dl.collate_fn([dl.dl.dataset[i] for i in places]) # type: ignore
     return next(iter(dl.at(0)), None)
 
-# %% ../../nbs/train/45_learner.ipynb #c036
+# %% ../../nbs/train/45_learner.ipynb #c038
 def _run_of(paused:dict|None)->tuple[str|None, str, int|None]|None:
     "Project and id of the run that a fit goes on with, and the last step that isn't done again."
     if paused and 'again' in paused: return Path(paused['again']).parent.name, Path(paused['again']).name, None

@@ -28,6 +28,7 @@ VERBS = 'predict get_loss backward step zero_grad'.split()
 class Callback:
     "Something that acts at the events of a `Loop`: define methods named like `EVENTS`; a method named like one of `VERBS` replaces it."
     order:int = 0 # Lower numbers come first; those that change the batch are below 0, those that report above 50
+    resume_from:Any = None # A folder of checkpoints from which `Learner.fit` goes on when it isn't told `resume`
 
     def state_dict(self)->dict:
         "What a checkpoint must keep, so that this callback goes on where it stopped."

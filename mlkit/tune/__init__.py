@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlkit.tune.sampler import as_sampler
     from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
     from mlkit.tune.stop import ASHA, Hyperband, Median, Patience, Threshold
-    from mlkit.tune.study import Pruned, Study, StudyDone, Trial
+    from mlkit.tune.study import Paused, Pruned, Study, StudyDone, StudyWaits, Trial
     from mlkit.tune.wandb import Sweep, SweepError, find_sweep, read_sweep
 
 _HOME = {
@@ -21,12 +21,12 @@ _HOME = {
     'sampler': 'as_sampler',
     'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform',
     'stop': 'ASHA Hyperband Median Patience Threshold',
-    'study': 'Pruned Study StudyDone Trial',
+    'study': 'Paused Pruned Study StudyDone StudyWaits Trial',
     'wandb': 'Sweep SweepError find_sweep read_sweep'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'Budget', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
-    'log_uniform', 'Median', 'normal', 'Patience', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space', 'Study',
-    'StudyDone', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
+    'log_uniform', 'Median', 'normal', 'Patience', 'Paused', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space',
+    'Study', 'StudyDone', 'StudyWaits', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
 
 def __getattr__(name):
     if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")

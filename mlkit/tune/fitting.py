@@ -9,22 +9,39 @@ __all__ = ['ReportTrial']
 "`ReportTrial` reports each epoch's results of a `Learner` to its trial, and ends the fit in good order when the trial should stop."
 
 # %% ../../nbs/tune/53_fitting.ipynb #c004
-from ..train.loop import Callback, CancelFit, Loop
+from pathlib import Path
+from typing import Any
+
+from ..train.checkpoint import Checkpoint, checkpoints
+from ..train.loop import Callback, CancelFit
 from .study import Pruned, Trial
 
 # %% ../../nbs/tune/53_fitting.ipynb #c007
 class ReportTrial(Callback):
-    "Report each epoch's results to `trial`; ends the fit when the study's rule says so."
-    order = 75
+    "Report each epoch's results to `trial`; ends the fit when the study's rule says so, and goes on where an earlier attempt stopped."
+    order = 97
     def __init__(self,
         trial:Trial, # The trial that is being tried
     ): self.trial = trial
 
-    def after_epoch(self, learn:Loop)->None:
+    @property
+    def resume_from(self)->Path|None: # type: ignore[override]
+        "The checkpoints of an earlier attempt, if it left any."
+        left = self.trial.checkpoint
+        return Path(left) if isinstance(left, str) and Path(left).is_dir() and checkpoints(left) else None
+
+    def after_epoch(self, learn:Any)->None:
+        if learn.rank: return
         goal = self.trial.study.goals.first.metric
         if goal not in learn.results:
             raise KeyError(f"The study's goal is {goal!r}; the learner's results are: {', '.join(learn.results) or 'none'}")
-        try: self.trial.hear(learn.epoch, learn.results)
-        except Pruned as e:
-            self.trial.stopped = True
-            raise CancelFit(f'the study ends this trial {e}') from None
+        self._leave(learn)
+        try: self.trial.hear(learn.epoch, learn.results, learn.epoch >= learn.epochs)
+        except Pruned as e: raise CancelFit(f'the study ends this trial {e}') from None
+
+    def cleanup_fit(self, learn:Any)->None: self._leave(learn)       # by now the last checkpoint is on the disk
+
+    def _leave(self, learn:Any)->None:
+        "Tell the trial where its checkpoints are."
+        at = next((str(o._to) for o in learn.acting if isinstance(o, Checkpoint) and o._to), None)
+        if at and not learn.rank and at != self.trial.checkpoint and checkpoints(at): self.trial.save(at)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STATES', 'CREATE_STUDY', 'STUDY_ATTR', 'CREATE', 'PARAM', 'END', 'REPORT', 'ATTR', 'SYSTEM_ATTR', 'optuna_form',
-           'categories', 'encode', 'now', 'create', 'begin', 'end', 'report', 'new_study', 'study_attr', 'Row',
+           'categories', 'encode', 'now', 'create', 'begin', 'end', 'pause', 'report', 'new_study', 'study_attr', 'Row',
            'Ledger']
 
 # %% ../../nbs/tune/51a_trials.ipynb #c002
@@ -79,6 +79,7 @@ def create(
     worker:str, # The lease of who evaluates it; '' while nobody does
     state:str='running', # 'waiting' for a point that is to be taken by the next that asks
     reports:Mapping[int, float]=MappingProxyType({}), # Intermediate values by step, of an earlier attempt that this one goes on with
+    several:Mapping[int, Any]=MappingProxyType({}), # The same for all goals, where there are several
     **attrs:Any, # More to remember, such as `retry_of`
 )->dict[str, Any]:
     "The record of a new trial at `point`."
@@ -86,8 +87,9 @@ def create(
     shown = {k: json.dumps(dict(name=f[0], attributes=f[1])) for k, f in forms.items()}
     system = dict(fixed_params=dict(point)) if state == 'waiting' else {}
     given = dict(datetime_start=now() if state == 'running' else None, state=STATES.index(state), value=None, values=None)
-    known = dict(distributions=shown, params={k: encode(space.dists[k], point[k]) for k in forms})
+    known = dict[str, Any](distributions=shown, params={k: encode(space.dists[k], point[k]) for k in forms})
     known['intermediate_values'] = {str(k): v for k, v in reports.items()}
+    if several: known['several'] = {str(k): v for k, v in several.items()}
     attrs = dict(params=dict(point), worker=worker, **attrs)
     return dict(op_code=CREATE, worker_id=f'mlkit-{worker}', study_id=0, **given, **known, user_attrs=attrs, system_attrs=system)
 
@@ -95,7 +97,7 @@ def create(
 def _record(op:int, worker:str, **fields:Any)->dict[str, Any]: return dict(op_code=op, worker_id=f'mlkit-{worker}', **fields)
 
 def begin(id:int, worker:str)->list[dict]:
-    "The records by which `worker` takes the waiting trial `id`."
+    "The records by which `worker` takes the waiting or paused trial `id`."
     return [_record(ATTR, worker, trial_id=id, user_attr=dict(worker=worker)),
         _record(END, worker, trial_id=id, state=0, values=None, datetime_start=now())]
 
@@ -105,11 +107,18 @@ def end(id:int, worker:str, state:str, values:list[float]|None=None, **attrs:Any
         _record(END, worker, trial_id=id, state=STATES.index(state), values=values, datetime_complete=now())]
 
 # %% ../../nbs/tune/51a_trials.ipynb #c016
-def report(id:int, worker:str, step:int, value:float)->dict[str, Any]:
-    "The record of an intermediate value."
-    return _record(REPORT, worker, trial_id=id, step=step, intermediate_value=value)
+def pause(id:int, worker:str, age:int)->list[dict]:
+    "The records that put the trial `id` aside after `age` reports; to Optuna it waits."
+    return [_record(ATTR, worker, trial_id=id, user_attr=dict(paused=age)),
+        _record(END, worker, trial_id=id, state=STATES.index('waiting'), values=None, datetime_complete=now())]
 
 # %% ../../nbs/tune/51a_trials.ipynb #c018
+def report(id:int, worker:str, step:int, value:float, several:list[float]|None=None)->dict[str, Any]:
+    "The record of an intermediate value of the first goal, and of all where there are `several`."
+    more = dict(several=several) if several else {}
+    return _record(REPORT, worker, trial_id=id, step=step, intermediate_value=value, **more)
+
+# %% ../../nbs/tune/51a_trials.ipynb #c020
 def new_study(name:str, modes:list[str], attrs:Mapping[str, Any])->list[dict]:
     "The records that begin a study."
     return [_record(CREATE_STUDY, '', study_name=name, directions=[dict(min=1, max=2)[o] for o in modes]),
@@ -119,25 +128,27 @@ def study_attr(name:str, value:Any)->dict[str, Any]:
     "The record of something that holds for the whole study."
     return _record(STUDY_ATTR, '', study_id=0, user_attr={name: value})
 
-# %% ../../nbs/tune/51a_trials.ipynb #c020
+# %% ../../nbs/tune/51a_trials.ipynb #c022
 @dataclass
 class Row:
     "One trial."
     number:int # From 0, in the order in which they were created
     id:int # Optuna's number in the file
-    state:str # One of `STATES`
+    state:str # One of `STATES`, or 'paused'
     params:dict[str, Any] # Values by dotted name
     values:list[float]|None=None # Of the optimised metrics
     attrs:dict[str, Any]=field(default_factory=dict) # Worker, metrics, error, retry_of
     system:dict[str, Any]=field(default_factory=dict) # What samplers noted
     reports:dict[int, float]=field(default_factory=dict) # Intermediate values by step
-    started:str|None=None # ISO 8601
+    started:str|None=None # ISO 8601; of the present stint
     ended:str|None=None # ISO 8601
+    several:dict[int, list[float]]=field(default_factory=dict) # All goals by step, where there are several
+    stints:list[tuple[str, str]]=field(default_factory=list) # When it began and was paused, before the present stint
 
     done = property(lambda self: self.state in ('complete', 'pruned', 'fail'), doc='Whether it has ended.')
     metrics = property(lambda self: self.attrs.get('metrics', {}), doc='All metrics at the end.')
 
-# %% ../../nbs/tune/51a_trials.ipynb #c022
+# %% ../../nbs/tune/51a_trials.ipynb #c024
 def _decoded(dist:str, value:float)->Any:
     d = json.loads(dist)
     if d['name'] == 'CategoricalDistribution': return d['attributes']['choices'][int(value)]
@@ -149,15 +160,16 @@ def _row(number:int, id:int, o:Mapping[str, Any])->Row:
     if params is None: params = {k: _decoded(o['distributions'][k], v) for k, v in o.get('params', {}).items()}
     values = o.get('values') or (None if o.get('value') is None else [o['value']])
     reports = {int(k): v for k, v in o.get('intermediate_values', {}).items()}
+    several = {int(k): v for k, v in o.get('several', {}).items()}
     return Row(number, id, STATES[o.get('state', 0)], params, values, attrs, o.get('system_attrs', {}), reports, o.get('datetime_start'),
-        o.get('datetime_complete'))
+        o.get('datetime_complete'), several)
 
-# %% ../../nbs/tune/51a_trials.ipynb #c023
+# %% ../../nbs/tune/51a_trials.ipynb #c025
 class _Replay:
     "The state of a study, record by record."
     def __init__(self):
         self.name, self.modes, self.attrs, self.rows, self._ids, self._studies = '', [], {}, [], [], 0
-        self.running, self.waiting, self.points, self.replaced, self.news = {}, {}, {}, set(), []
+        self.running, self.waiting, self.paused, self.points, self.replaced, self.news = {}, {}, {}, {}, set(), []
 
     def _apply(self, o:dict[str, Any])->None:
         op = o['op_code']
@@ -181,22 +193,33 @@ class _Replay:
     def _change(self, op:int, row:Row, o:dict[str, Any])->None:
         if row.done: return
         if op == PARAM: row.params[o['param_name']] = _decoded(o['distribution'], o['param_value_internal'])
-        elif op == REPORT: row.reports[o['step']] = o['intermediate_value']
+        elif op == REPORT: self._report(row, o)
         elif op == ATTR: row.attrs.update(o['user_attr'])
         elif op == SYSTEM_ATTR: row.system.update(o['system_attr'])
-        elif op == END:
-            row.state, row.values = STATES[o['state']], o['values'] if o['values'] is not None else row.values
-            row.started, row.ended = o.get('datetime_start') or row.started, o.get('datetime_complete')
-            self._sort(row)
+        elif op == END: self._end(row, o)
+
+    def _report(self, row:Row, o:Mapping[str, Any])->None:
+        row.reports[o['step']] = o['intermediate_value']
+        if 'several' in o: row.several[o['step']] = o['several']
+
+    def _end(self, row:Row, o:Mapping[str, Any])->None:
+        state, row.values = STATES[o['state']], o['values'] if o['values'] is not None else row.values
+        if state == 'waiting' and row.state == 'running' and 'paused' in row.attrs:
+            row.state = 'paused'
+            row.stints.append((row.started or o['datetime_complete'], o['datetime_complete']))
+            row.started = None
+        else: row.state, row.started, row.ended = state, o.get('datetime_start') or row.started, o.get('datetime_complete')
+        if state == 'running': row.attrs.pop('verdict', None)               # of the stint before
+        self._sort(row)
 
     def _sort(self, row:Row)->None:
-        for state, among in (('running', self.running), ('waiting', self.waiting)):
+        for state, among in (('running', self.running), ('waiting', self.waiting), ('paused', self.paused)):
             if row.state == state: among[row.number] = row
             else: among.pop(row.number, None)
         if row.attrs.get('dropped'): self.replaced.add(row.number)
         self.news.append(row.number)
 
-# %% ../../nbs/tune/51a_trials.ipynb #c025
+# %% ../../nbs/tune/51a_trials.ipynb #c027
 class Ledger(_Replay):
     "A study's journal, replayed as far as it goes."
     def __init__(self,
