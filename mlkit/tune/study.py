@@ -247,7 +247,7 @@ class _Asking(_Burying):
         journal, worker = self.ledger.journal, self.worker
         with self._threads:
             self.ledger.refresh()
-            proposal = self._propose(point)
+            proposal = self._propose(point, trials)
             with journal.alone():
                 self.bury()
                 row, token = self._take(proposal, worker, point is not None, trials, budget), proposal[1]
@@ -255,9 +255,10 @@ class _Asking(_Burying):
             if proposal[0] is not None: self.sampler.used(row if row.params == proposal[0] else None, token) # type: ignore[arg-type]
         return Trial(self, row)
 
-    def _propose(self, point:Any)->tuple[Any, Any]:
+    def _propose(self, point:Any, trials:int|None)->tuple[Any, Any]:
         if point is not None: return dict(point), None
-        if self.ledger.waiting or self._next() is not None: return None, None
+        full = trials is not None and self.ledger.counted >= trials
+        if full or self.ledger.waiting or self._next() is not None: return None, None
         return self.sampler.propose(self.ledger, self.space)
 
     def _next(self, last:bool=False)->Row|None:
