@@ -1,8 +1,9 @@
 """What early stopping saves and what it costs: python benchmarks/bench_asha.py [--configs 50] [--orders 20]
 
-Small networks on scikit-learn's digits, breast cancer and wine, scored by five-fold cross-validation, four times. Every configuration is trained to
-its end once, with the score after each epoch; a study then replays it, so that each rule sees the same curves. `epochs` is the share of those that training everything takes,
-`loss` how many points of the best test score a study gives away, over several orders of the configurations."""
+Small networks on scikit-learn's digits, breast cancer and wine, scored by five-fold cross-validation, four times. Every configuration is
+trained to its end once, with the score after each epoch; a study then replays it, so that each rule sees the same curves. `epochs` is the
+share of those that training everything takes, `loss` how many points of the best score a study gives away, over several orders of the
+configurations."""
 import argparse, statistics, tempfile, time, warnings
 
 import torch
@@ -89,7 +90,8 @@ def sweep(curves, stop, seed, n):
 def rules():
     from mlkit.tune import ASHA, Hyperband, Median
     return {'none': None, 'asha': ASHA(max_iter=EPOCHS), 'asha, promotion': ASHA(promote=True, max_iter=EPOCHS),
-        'asha, promotion, first=2': ASHA(first=2, promote=True, max_iter=EPOCHS), 'hyperband (W&B), min_iter 3': Hyperband(min_iter=3), 'median': Median()}
+        'asha, promotion, first=2': ASHA(first=2, promote=True, max_iter=EPOCHS),
+        'hyperband (W&B), min_iter 3': Hyperband(min_iter=3), 'median': Median()}
 
 def main():
     p = argparse.ArgumentParser()
@@ -107,7 +109,8 @@ def main():
         for rule, stop in rules().items():
             found = [sweep(curves, stop, seed, a.configs) for seed in range(a.orders)]
             used, lost = statistics.mean(n for n, _ in found)/a.configs/EPOCHS, [v for _, v in found]
-            print(f'{name:14} {rule:28} {used:7.3f}  {statistics.median(lost):.2f}, {statistics.mean(lost):.2f}, {max(lost):.2f}', flush=True)
+            shown = f'{statistics.median(lost):.2f}, {statistics.mean(lost):.2f}, {max(lost):.2f}'
+            print(f'{name:14} {rule:28} {used:7.3f}  {shown}', flush=True)
         print(f'{name:14} training the table took {took:.0f} s')
 
 if __name__ == '__main__': main()

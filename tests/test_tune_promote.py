@@ -1,15 +1,17 @@
 "Trials that are put aside go on from their checkpoints, in any number of processes, through kills, and on several ranks."
 import json
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from conftest import clean_env, until
 from hypothesis import given, settings, strategies as st
 
-from mlkit.tune import ASHA, Study, uniform
+from mlkit.tune import ASHA, PBT, Study, uniform
 from mlkit.tune.stop import fronts, ranked
 from mlkit.tune.study import StudyDone, StudyWaits
 from mlkit.tune.trials import Row
@@ -18,7 +20,7 @@ HERE = Path(__file__).parent
 PROGRAM = """
 import sys, time
 sys.path.insert(0, {here!r})
-from mlkit.tune import ASHA, Study, uniform
+from mlkit.tune import ASHA, PBT, Study, uniform
 how = dict(sampler='random', seed=0, store={store!r}, project='p', track=False, stop=ASHA(promote=True, max_iter=9))
 def study(**kw): return Study('s', dict(top=uniform(0, 1)), 'max acc', **{{**how, **kw}})
 def climb(t):
@@ -171,6 +173,75 @@ def test_asha_for_two_goals_keeps_both_ends(tmp_path):
         sizes = sorted(r.params['size'] for r in done)
         assert len(done) < 20 and sizes[0] < .25 and sizes[-1] > .75
         assert sum(r.params['waste'] for r in done)/len(done) < .3 and all(len(r.values) == 2 for r in done)
+
+# Populations
+
+def grow(t):
+    "What is gained in an epoch is the larger, the nearer the rate is to .5; the checkpoint is a file, as a training's is."
+    folder = Path(t.study.folder)/'made'/str(t.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = json.loads((Path(t.checkpoint)/'state.json').read_text()) if t.checkpoint else dict(epoch=0, value=0.)
+    for epoch in range(begun['epoch'], 12):
+        begun = dict(epoch=epoch + 1, value=begun['value'] + 1 - abs(t['rate'] - .5))
+        temp = folder/'.state.json'
+        temp.write_text(json.dumps(begun))
+        temp.replace(folder/'state.json')
+        t.save(str(folder))
+        t.report(acc=begun['value'])
+
+def population(folder, **kw): return study(folder, space=dict(rate=uniform(0, 1)), stop=PBT(population=8, every=3, max_iter=12), **kw)
+
+def lines(s):
+    "What each trial was, whoever tried it."
+    return sorted((r.params['rate'], r.state, tuple(r.reports.values()), r.attrs.get('since', 0)) for r in s.rows)
+
+def test_a_population(tmp_path):
+    s = population(tmp_path).run(grow, progress=False)
+    done = [r for r in s.rows if r.state == 'complete']
+    heirs = [r for r in s.rows if 'parent' in r.attrs]
+    assert (len(s), len(done), len(heirs)) == (8, 8, 6) and {r.attrs['since'] for r in heirs} == {3, 6, 9}
+    for r in heirs:
+        donor, loser = s.rows[r.attrs['parent']], s.rows[r.attrs['retry_of']]
+        n = r.attrs['since']
+        assert list(r.reports.values())[:n] == list(donor.reports.values())[:n] and loser.state == 'pruned' and len(loser.reports) == n
+    alone = study(tmp_path/'alone', space=dict(rate=uniform(0, 1)), stop=None).run(grow, trials=8, progress=False)
+    mean = lambda rows: sum(max(r.reports.values()) for r in rows)/8 # noqa: E731
+    assert mean(done) > mean(alone.rows) and all(len(r.reports) == 12 for r in done)
+    with pytest.raises(StudyDone, match='8 trials'): s.ask()
+
+def test_a_population_in_several_processes(tmp_path):
+    "A generation waits until it is whole, whoever works on it: donor and loser are of one age."
+    s = population(tmp_path)
+    s.run(grow, workers=3, progress=False)
+    assert len(s) == 8 and sum(r.state == 'complete' and len(r.reports) == 12 for r in s.rows) == 8
+    heirs = [r for r in s.rows if 'parent' in r.attrs]
+    assert [r.attrs['since'] for r in heirs] == [3, 3, 6, 6, 9, 9]
+    for r in heirs:
+        assert len(s.rows[r.attrs['retry_of']].reports) == r.attrs['since']
+        assert list(r.reports.values())[:r.attrs['since']] == list(s.rows[r.attrs['parent']].reports.values())[:r.attrs['since']]
+
+def test_a_population_survives_kills(tmp_path):
+    s, rng = population(tmp_path), random.Random(0)
+    slow = f"sys.path.insert(0, {str(HERE)!r})\nfrom test_tune_promote import grow, population\nimport test_tune_promote as m\n" \
+        f"real = m.json.dumps\nm.json.dumps = lambda o: (time.sleep(.02), real(o))[1]\npopulation({str(tmp_path)!r}, retries=9).run(grow, progress=False)"
+    for _ in range(4):
+        p = start(slow, tmp_path)
+        time.sleep(1.2 + rng.random())
+        p.kill()
+        p.wait()
+        s.bury(now=True)
+    population(tmp_path, retries=9).run(grow, progress=False)
+    assert len(s) == 8 and not s.ledger.running and not s.ledger.paused and not s.ledger.waiting
+    assert sum(r.state == 'complete' and len(r.reports) == 12 for r in s.rows) == 8
+
+def test_a_crashed_donor_is_no_donor(tmp_path):
+    "A member that fails drops out; the rest go on without it."
+    s = population(tmp_path)
+    def fragile(t):
+        if t.number == 3 and not t.checkpoint: raise MemoryError('no more')
+        grow(t)
+    s.run(fragile, progress=False)
+    assert sorted(r.state for r in s.ledger.counting) == ['complete']*7 + ['fail']
 
 # Training on several ranks
 

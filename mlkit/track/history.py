@@ -504,7 +504,7 @@ class History(_HistoryFiles):
             np.concatenate([g.time for g in got])[order])
 
     def df(self,
-        keys:Sequence[str]|None=None, # Only these metrics, and the rows that have one of them
+        keys:str|Sequence[str]|None=None, # Only these metrics, or this one, and the rows that have one of them
         by:str|None=None, # 'step' brings together what several calls logged at one step
         dedupe:str|None=None, # 'last' keeps the last row of each step and key set
         rank:int|None=None, # Only rows of this rank
@@ -513,6 +513,7 @@ class History(_HistoryFiles):
         "The history as a DataFrame, a row for each call of `log` in the order written; a metric that a call left out is NaN."
         if by not in (None, 'step'): raise ValueError(f"by={by!r}; choose from: None, 'step'")
         if dedupe not in (None, 'last'): raise ValueError(f"dedupe={dedupe!r}; choose from: None, 'last'")
+        keys = [keys] if isinstance(keys, str) else keys
         return _table(self, self._parts(system, keys, rank), keys, by, dedupe, rank, system)
 
     def last(self)->dict[str, float|int]:

@@ -237,7 +237,7 @@ def read_cells(
 class RunRecord(RunOutcome):
     "A run as its files tell it, live, crashed or finished; made by `mlkit.runs` and `find_record`."
     def history(self,
-        keys:Sequence[str]|None=None, # Only these metrics
+        keys:str|Sequence[str]|None=None, # Only these metrics, or this one
         by:str|None=None, # 'step' brings together what several calls logged at one step
         dedupe:str|None=None, # 'last' keeps the last row of each step and key set
         rank:int|None=None, # Only rows of this rank

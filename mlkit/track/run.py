@@ -673,7 +673,7 @@ class _Rules(_Meta):
 class _View(_Rules):
     "What can be asked of a live run."
     def history(self,
-        keys:Sequence[str]|None=None, # Only these metrics
+        keys:str|Sequence[str]|None=None, # Only these metrics, or this one
         by:str|None=None, # 'step' brings together what several calls logged at one step
         dedupe:str|None=None, # 'last' keeps the last row of each step and key set
         rank:int|None=None, # Only rows of this rank

@@ -11,7 +11,7 @@ __all__ = ['schedules', 'best_device', 'to_device', 'ToDevice', 'Autocast', 'Hal
 `EarlyStop`, `Compile`."""
 
 # %% ../../nbs/train/41_callbacks.ipynb #c004
-import math
+import math, warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -194,17 +194,30 @@ class Schedule(Callback):
         if self.every == 'step': self._sched.step() # type: ignore
 
     def after_epoch(self, learn:Loop)->None:
-        if self.every != 'epoch': return
+        if self.every == 'epoch': self._sched.step(*([learn.results['valid/loss']] if self._wants_metrics() else [])) # type: ignore
+
+    def _wants_metrics(self)->bool:
         import inspect
-        wants = 'metrics' in inspect.signature(self._sched.step).parameters # type: ignore
-        self._sched.step(*([learn.results['valid/loss']] if wants else [])) # type: ignore
+        return 'metrics' in inspect.signature(self._sched.step).parameters # type: ignore
 
     def state_dict(self)->dict:
         return {} if self._sched is None else dict(sched=self._sched.state_dict(), base=self._base, now=_hyper(self._groups))
 
     def load_state_dict(self, state:dict)->None: self._state = state or None
 
-# %% ../../nbs/train/41_callbacks.ipynb #c038
+    def rebase(self,
+        learn:Loop, # The loop, whose fit has begun
+        settings:list[dict], # Of each of the optimizer's groups, such as `lr`
+    )->None:
+        "Go on at the same place of the schedule, with other settings at its base."
+        done = self._sched.last_epoch if hasattr(self._sched, 'last_epoch') else 0 # type: ignore
+        for g, s in zip(learn.opt.param_groups, settings, strict=True): g.update(s)
+        self.before_fit(learn)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')              # the steps were taken before
+            for _ in range(0 if self._wants_metrics() else done): self._sched.step() # type: ignore
+
+# %% ../../nbs/train/41_callbacks.ipynb #c040
 class EMA(Callback):
     "Keep a moving average of the weights: validate with it, and end with it."
     order = 60
@@ -244,7 +257,7 @@ class EMA(Callback):
     def state_dict(self)->dict: return dict(average=self._average, n=self._n)
     def load_state_dict(self, state:dict)->None: self._average, self._n = state['average'], state['n']
 
-# %% ../../nbs/train/41_callbacks.ipynb #c041
+# %% ../../nbs/train/41_callbacks.ipynb #c043
 class EarlyStop(Callback):
     "End the fit when a result hasn't become better for some epochs."
     order = 70
@@ -273,7 +286,7 @@ class EarlyStop(Callback):
     def state_dict(self)->dict: return dict(best=self._best, bad=self._bad)
     def load_state_dict(self, state:dict)->None: self._best, self._bad = state['best'], state['bad']
 
-# %% ../../nbs/train/41_callbacks.ipynb #c044
+# %% ../../nbs/train/41_callbacks.ipynb #c046
 class Compile(Callback):
     "Compile the model's forward pass with `torch.compile` for the time of the fit."
     order = -40

@@ -317,7 +317,7 @@ class _Place(_Kept):
     "Where a fit begins, goes on, and how it ends."
     def _find(self, resume:Any, project:str|None, cbs:Sequence[Callback])->str|None:
         "The folder of the checkpoints to go on from; None where there is nothing to go on with."
-        if resume is None: resume = next((o.resume_from for o in cbs if o.resume_from), None)
+        if resume is None: resume = next((p for o in (*self.cbs, *cbs) if (p := o.resume_from(self))), None)
         if resume is None or isinstance(resume, Path): return resume and str(resume)
         from mlkit.track.record import find_record
         found = _unfinished(project) if resume is True else find_record(getattr(resume, 'id', resume))
@@ -421,9 +421,9 @@ class Learner(_Ends):
         self.prepare(lr)
         again = earlier_fit(self.parallel) if self.parallel is not None and resume is None and not paused else None
         if again: paused = self._take_up(_kept_by(again)) or dict(again=again)
-        elif resume is not False and not paused: paused = self._take_up(None if self.rank else self._find(resume, project, cbs))
+        elif resume is not False and not paused: paused = self._take_up(self._find(resume, project, cbs))
         into, paused = _run_of(paused), paused if paused and 'epoch' in paused else None
-        if paused and lr is not None: self._same_lr(paused, lr)
+        if paused and lr is not None and not self.own_settings: self._same_lr(paused, lr)
         acting = [*self.callbacks(cbs), *([Progress()] if progress and not self.rank else [])]
         if checkpoint: acting.append(checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint())
         self._compile(acting)

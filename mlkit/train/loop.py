@@ -28,7 +28,11 @@ VERBS = 'predict get_loss backward step zero_grad'.split()
 class Callback:
     "Something that acts at the events of a `Loop`: define methods named like `EVENTS`; a method named like one of `VERBS` replaces it."
     order:int = 0 # Lower numbers come first; those that change the batch are below 0, those that report above 50
-    resume_from:Any = None # A folder of checkpoints from which `Learner.fit` goes on when it isn't told `resume`
+
+    def resume_from(self,
+        learn:Any, # The learner, with its optimizer, before its fit
+    )->Any: # A folder of checkpoints, or None
+        "Where `Learner.fit` goes on when it isn't told `resume`."
 
     def state_dict(self)->dict:
         "What a checkpoint must keep, so that this callback goes on where it stopped."
@@ -265,6 +269,7 @@ class Loop(_Tables):
             self._call('after_epoch')
 
     _start = 0 # The place in the pass at which the next training pass begins, after a resume
+    own_settings = False # A callback keeps the optimizer's settings as they were before a checkpoint was loaded
 
     def _batches(self, dl:Any)->Iterator:
         "The batches of a pass, from its place `index` on."

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mlkit.tune.budget import Budget
     from mlkit.tune.fitting import ReportTrial
     from mlkit.tune.goal import Goal, Goals
+    from mlkit.tune.population import PBT
     from mlkit.tune.sampler import as_sampler
     from mlkit.tune.space import Dist, Space, beta, choice, log_normal, log_uniform, normal, randint, uniform
     from mlkit.tune.stop import ASHA, Hyperband, Median, Patience, Threshold
@@ -18,6 +19,7 @@ _HOME = {
     'budget': 'Budget',
     'fitting': 'ReportTrial',
     'goal': 'Goal Goals',
+    'population': 'PBT',
     'sampler': 'as_sampler',
     'space': 'Dist Space beta choice log_normal log_uniform normal randint uniform',
     'stop': 'ASHA Hyperband Median Patience Threshold',
@@ -25,8 +27,8 @@ _HOME = {
     'wandb': 'Sweep SweepError find_sweep read_sweep'}
 _LAZY = {name: f'mlkit.tune.{home}' for home, names in _HOME.items() for name in names.split()}
 __all__ = ['Agent', 'as_sampler', 'ASHA', 'beta', 'Budget', 'choice', 'Dist', 'find_sweep', 'Goal', 'Goals', 'Hyperband', 'log_normal',
-    'log_uniform', 'Median', 'normal', 'Patience', 'Paused', 'Pruned', 'randint', 'read_sweep', 'ReportTrial', 'Space',
-    'Study', 'StudyDone', 'StudyWaits', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
+    'log_uniform', 'Median', 'normal', 'Patience', 'Paused', 'PBT', 'Pruned', 'randint', 'read_sweep', 'ReportTrial',
+    'Space', 'Study', 'StudyDone', 'StudyWaits', 'Sweep', 'SweepError', 'Threshold', 'Trial', 'uniform']
 
 def __getattr__(name):
     if name not in _LAZY: raise AttributeError(f"module 'mlkit.tune' has no attribute {name!r}")

@@ -12,6 +12,7 @@ __all__ = ['ReportTrial']
 from pathlib import Path
 from typing import Any
 
+from ..train.callbacks import Schedule, _hyper
 from ..train.checkpoint import Checkpoint, checkpoints
 from ..train.loop import Callback, CancelFit
 from .study import Pruned, Trial
@@ -22,13 +23,22 @@ class ReportTrial(Callback):
     order = 97
     def __init__(self,
         trial:Trial, # The trial that is being tried
-    ): self.trial = trial
+    ): self.trial, self._own = trial, None
 
-    @property
-    def resume_from(self)->Path|None: # type: ignore[override]
-        "The checkpoints of an earlier attempt, if it left any."
+    def resume_from(self, learn:Any)->Path|None:
+        "The checkpoints of an earlier attempt, or of another trial that this one goes on from."
         left = self.trial.checkpoint
-        return Path(left) if isinstance(left, str) and Path(left).is_dir() and checkpoints(left) else None
+        found = Path(left) if isinstance(left, str) and Path(left).is_dir() and checkpoints(left) else None
+        self._own = _hyper(learn.opt.param_groups) if found and found.parent == self.trial.study.folder/'checkpoints' else None
+        learn.own_settings = self._own is not None
+        return found
+
+    def before_fit(self, learn:Any)->None:
+        "What was taken over from another trial brings its settings with it; those of this one count."
+        if self._own is None: return
+        for g, own in zip(learn.opt.param_groups, self._own, strict=True): g.update(own)
+        for o in learn.acting:
+            if isinstance(o, Schedule): o.rebase(learn, self._own)
 
     def after_epoch(self, learn:Any)->None:
         if learn.rank: return

@@ -24,6 +24,7 @@ from ..track.run import say
 from .budget import Budget
 from .goal import Goals
 from .live import Live
+from .population import keep_copy
 from .sampler import as_sampler
 from .space import Space, key, nest
 from .stop import as_rule
@@ -226,7 +227,7 @@ class _Burying(_New):
     def _lost(self, r:Row, why:str='')->list[dict]:
         tries = r.attrs.get('tries', 0) - bool(why)
         out = end(r.id, self.worker, 'fail', lost=True, error=why or f"worker {r.attrs['worker']} died", **({} if why else self._seen(r)))
-        kept = {k: r.attrs[k] for k in ('checkpoint', 'again', 'devices') if k in r.attrs}
+        kept = {k: r.attrs[k] for k in ('checkpoint', 'again', 'devices', 'parent', 'since') if k in r.attrs}
         if tries >= self.retries or r.number in self.ledger.replaced: return out
         # The new one first: a worker that dies inside this write leaves a trial that is still to be buried, not one without an heir.
         # What goes on from a checkpoint has reported what came before it.
@@ -234,9 +235,35 @@ class _Burying(_New):
         return [create(self.space, r.params, '', 'waiting', reports, several, retry_of=r.number, tries=tries + 1, **kept), *out]
 
 # %% ../../nbs/tune/52_study.ipynb #c019
+class _GoingOn(_Burying):
+    "The trials that a rule has put aside."
+    def _next(self, last:bool=False)->Any:
+        "The paused trial that the rule goes on with, or the exchanges that it wants first; None if there is nothing."
+        return self.stop.go_on(self.ledger, last) if self.ledger.paused and hasattr(self.stop, 'go_on') else None
+
+    def _waiting(self, last:bool=False)->Row|None:
+        "A trial that waits for a worker or may go on."
+        if not self.ledger.waiting:
+            if not isinstance(found := self._next(last), list): return found
+            self._exchange(found)
+        return next(iter(self.ledger.waiting.values()))
+
+    def _exchange(self, swaps:list[Any])->None:
+        "End the losers of `swaps`; in the place of each, a trial waits that goes on from the donor's checkpoint."
+        records, worker = [], self.worker
+        for i, o in enumerate(swaps):
+            left, at = o.donor.attrs.get('checkpoint'), self.folder/'checkpoints'/str(len(self.ledger.rows) + i)
+            attrs = dict(parent=o.donor.number, since=len(o.donor.reports), checkpoint=keep_copy(left, at))
+            told = {k: getattr(o.donor, k) for k in ('reports', 'several')} if left is not None else {}
+            records += [create(self.space, o.params, '', 'waiting', retry_of=o.loser.number, **told, **attrs),
+                *end(o.loser.id, worker, 'pruned', exchanged=o.donor.number)]
+        self.ledger.journal.append(records)
+        self.ledger.refresh()
+
+# %% ../../nbs/tune/52_study.ipynb #c021
 class StudyWaits(StudyDone): "Nothing to ask for now; what others are trying may make another trial worth going on with."
 
-class _Asking(_Burying):
+class _Asking(_GoingOn):
     "Which point is next."
     def ask(self,
         point:Mapping[str, Any]|None=None, # Try this one; by default the sampler chooses
@@ -245,6 +272,7 @@ class _Asking(_Burying):
     )->Trial:
         "The next trial; raises `StudyDone` when there is nothing more to try."
         journal, worker = self.ledger.journal, self.worker
+        if trials is None: trials = getattr(self.stop, 'population', None)
         with self._threads:
             self.ledger.refresh()
             proposal = self._propose(point, trials)
@@ -261,14 +289,10 @@ class _Asking(_Burying):
         if full or self.ledger.waiting or self._next() is not None: return None, None
         return self.sampler.propose(self.ledger, self.space)
 
-    def _next(self, last:bool=False)->Row|None:
-        "The paused trial that the rule goes on with, if any; a rule that fails is left out."
-        return self.stop.go_on(self.ledger, last) if self.ledger.paused and hasattr(self.stop, 'go_on') else None
-
     def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None, budget:Budget|None)->Row:
         book = self.ledger.refresh()
         if budget and (why := budget.over(book.rows, time.time(), self.goals.first.mode)): raise StudyDone(f'{self.name}: {why}')
-        row = None if mine else next(iter(book.waiting.values()), None) or self._next()
+        row = None if mine else self._waiting()
         if row is None and not mine:
             try: return self._made(proposal[0], trials, budget, worker)
             except StudyDone as e: row = self._last(worker, e)
@@ -292,10 +316,10 @@ class _Asking(_Burying):
         if not hasattr(self.stop, 'go_on'): raise why
         others = [r for r in self.ledger.running.values() if r.attrs.get('worker') != worker]
         if others: raise StudyWaits(f'{self.name}: trial {others[0].number} runs elsewhere; what it reports decides what goes on')
-        if (row := self._next(last=True)) is None: raise why
+        if (row := self._waiting(last=True)) is None: raise why
         return row
 
-# %% ../../nbs/tune/52_study.ipynb #c021
+# %% ../../nbs/tune/52_study.ipynb #c023
 class _Closing(_Asking):
     "The last record of a trial."
     def _close(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
@@ -319,7 +343,7 @@ class _Closing(_Asking):
         book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
         return book.refresh().rows[-1]
 
-# %% ../../nbs/tune/52_study.ipynb #c023
+# %% ../../nbs/tune/52_study.ipynb #c025
 class _Reporting(_Closing):
     "What a trial says on its way."
     def _note(self, trial:Trial, **attrs:Any)->None:
@@ -338,7 +362,7 @@ class _Reporting(_Closing):
         self._note(trial, verdict='paused' if said == 'pause' else 'pruned')
         raise (Paused if said == 'pause' else Pruned)(f'at step {step}')
 
-# %% ../../nbs/tune/52_study.ipynb #c025
+# %% ../../nbs/tune/52_study.ipynb #c027
 class _Telling(_Reporting):
     "How it went."
     def tell(self,
@@ -397,7 +421,7 @@ class _Telling(_Reporting):
             if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
             self.ledger.refresh()
 
-# %% ../../nbs/tune/52_study.ipynb #c027
+# %% ../../nbs/tune/52_study.ipynb #c029
 class _Tracked(_Telling):
     "The runs of a study."
     def _begin_run(self, trial:Trial)->Any:
@@ -416,7 +440,7 @@ class _Tracked(_Telling):
         with suppress(Exception): run.summary['trial'] = trial.number
         run.finish('interrupted' if stopped else 'failed' if state == 'fail' else 'finished')
 
-# %% ../../nbs/tune/52_study.ipynb #c029
+# %% ../../nbs/tune/52_study.ipynb #c031
 class _Patience:
     "Waits a little longer each time, and says why after a while."
     def __init__(self): self.seconds, self.until = .02, time.monotonic() + 30
@@ -461,6 +485,7 @@ class _Running(_Tracked):
         budget:Budget|None=None, # Hours, device-hours or USD of all trials, with those of earlier sessions
     )->Any: # The study
         "Try `fn` until there are `trials` or the `budget` is spent; what fails is recorded, and what died is tried again."
+        if trials is None: trials = getattr(self.stop, 'population', None)
         if trials is None and budget is None and math.isinf(self.space.size):
             raise ValueError('This space has no end: say how many trials=, or a budget=')
         budget = budget and budget.of(gpus)
@@ -471,7 +496,7 @@ class _Running(_Tracked):
         if why: say(f'{self.name} ends: {why}')
         return self
 
-# %% ../../nbs/tune/52_study.ipynb #c031
+# %% ../../nbs/tune/52_study.ipynb #c033
 class Study(_Running):
     "A sweep: `ask` and `tell`, `with study.trial() as t`, `run` for a function; `best` and `df` say how it went."
     @property

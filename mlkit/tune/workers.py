@@ -54,9 +54,10 @@ def _watch(parent:int)->None:
 
 def serve()->None:
     "The program of a worker process: read the job from the standard input, and work."
-    (home, name, given), fn, trials, lease, path, budget = pickle.load(sys.stdin.buffer)
+    path, job = pickle.load(sys.stdin.buffer)
     sys.path[:0] = [o for o in path if o not in sys.path]
-    study, fn = import_module(home).Study(name, **given), pickle.loads(fn)
+    (home, name, given), fn, trials, lease, budget = pickle.loads(job)
+    study = import_module(home).Study(name, **given)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     with suppress(KeyboardInterrupt), _devices(lease): work(study, fn, trials, budget)
 
@@ -115,7 +116,7 @@ def run_workers(
 )->None:
     "Try `fn` in `workers` processes until `study` has its `trials`; Ctrl-C stops them and puts their trials back."
     import cloudpickle
-    job = pickle.dumps((study.address, cloudpickle.dumps(fn), trials, _lease(gpus), sys.path, budget))
+    job = pickle.dumps((sys.path, cloudpickle.dumps((study.address, fn, trials, _lease(gpus), budget))))
     crew, most = _Crew(job, workers), workers*(study.retries + 1)
     try:
         while crew.alive:
