@@ -222,8 +222,11 @@ def test_a_population_in_several_processes(tmp_path):
 
 def test_a_population_survives_kills(tmp_path):
     s, rng = population(tmp_path), random.Random(0)
-    slow = f"sys.path.insert(0, {str(HERE)!r})\nfrom test_tune_promote import grow, population\nimport test_tune_promote as m\n" \
-        f"real = m.json.dumps\nm.json.dumps = lambda o: (time.sleep(.02), real(o))[1]\npopulation({str(tmp_path)!r}, retries=9).run(grow, progress=False)"
+    slow = f"""sys.path.insert(0, {str(HERE)!r})
+import test_tune_promote as m
+real = m.json.dumps
+m.json.dumps = lambda o: (time.sleep(.02), real(o))[1]
+m.population({str(tmp_path)!r}, retries=9).run(m.grow, progress=False)"""
     for _ in range(4):
         p = start(slow, tmp_path)
         time.sleep(1.2 + rng.random())
