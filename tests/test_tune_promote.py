@@ -133,6 +133,25 @@ def test_nan_is_never_promoted(tmp_path):
     s.run(bad, trials=6, progress=False)
     assert {(r.state, len(r.reports)) for r in s.rows} == {('pruned', 1)} and 'NaN' in s.rows[0].attrs['error']
 
+def test_the_length_of_a_trial_is_learned(tmp_path):
+    "Without `max_iter` the first trials that are trained to their end are put aside there, until one is seen to be complete."
+    s = study(tmp_path, stop=ASHA(promote=True))
+    s.run(climb, trials=40, progress=False)
+    whole = [r for r in s.rows if len(r.reports) == 9]
+    assert len(whole) > 2 and {r.state for r in whole} == {'complete'}
+
+@pytest.mark.parametrize('promote', [False, True])
+def test_stopped_trials_teach_the_sampler(tmp_path, promote):
+    "With one goal and with two; Optuna's own TPE fails on stopped trials of two goals."
+    for goal in ('max acc', ['max acc', 'min cost']):
+        s = study(tmp_path/str(len(goal)), space=dict(size=uniform(0, 1)), goal=goal, sampler='tpe', stop=ASHA(promote=promote))
+        def train(t):
+            for epoch in range(t.checkpoint or 0, 9):
+                t.save(epoch + 1)
+                t.report(acc=1 - (t['size'] - .3)**2 - .5**epoch, cost=(t['size'] - .3)**2)
+        s.run(train, trials=40, progress=False)
+        assert len([r for r in s.rows[20:] if abs(r.params['size'] - .3) < .15]) > 8
+
 def test_its_run_goes_on(tmp_path):
     from mlkit.track.store import runs
     s = study(tmp_path, track=True)

@@ -31,8 +31,8 @@ def where_shown(
     return 'terminal' if getattr(out, 'isatty', bool)() and os.environ.get('TERM') != 'dumb' else 'lines'
 
 # %% ../../nbs/tune/51e_live.ipynb #c010
-WORDS = dict(running='running', complete='done', pruned='stopped', fail='failed', waiting='waiting')
-_LOOK = dict(running='live', done='good', stopped='dim', failed='bad', waiting='dim')
+WORDS = dict(running='running', complete='done', pruned='stopped', paused='paused', fail='failed', waiting='waiting')
+_LOOK = dict(running='live', done='good', stopped='dim', paused='dim', failed='bad', waiting='dim')
 
 def result(
     row:Row, # A trial
@@ -46,8 +46,10 @@ def seconds(
     now:float, # Seconds since the epoch
 )->float|None: # None when it hasn't begun
     "How long it took, or is at it."
-    if not row.started: return None
-    return (datetime.fromisoformat(row.ended).timestamp() if row.ended else now) - datetime.fromisoformat(row.started).timestamp()
+    def at(text): return datetime.fromisoformat(text).timestamp()
+    before = sum(at(b) - at(a) for a, b in row.stints)
+    if not row.started: return before or None
+    return before + (at(row.ended) if row.ended else now) - at(row.started)
 
 # %% ../../nbs/tune/51e_live.ipynb #c014
 def shown(
@@ -97,7 +99,7 @@ def headline(
 )->str:
     "How far the sweep is, in a line."
     n = {w: sum(r.state == s and r.number not in ledger.replaced for r in ledger.rows) for s, w in WORDS.items()}
-    over = sum(n[w] for w in ('done', 'stopped', 'failed'))
+    over = sum(n[w] for w in ('done', 'stopped', 'paused', 'failed'))
     counts = ', '.join(f'{v} {w}' for w, v in n.items() if v)
     left = f', about {show_duration(spent/ended*(total - over))} left' if total and ended and over < total else ''
     of = f'{over}/{total}' if total else f'{over}'
@@ -162,7 +164,7 @@ class Live:
         with suppress(Exception, SystemExit): self._draw(' — stopped; the same call goes on'*(kind is KeyboardInterrupt), True)
         self.ledger.journal.close()
 
-    def _ended(self)->int: return sum(r.done for r in self.ledger.rows)
+    def _ended(self)->int: return sum(r.done or r.state == 'paused' for r in self.ledger.rows)
 
     def _watch(self)->None:
         while not self._over.wait(self.every):

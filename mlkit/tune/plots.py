@@ -38,7 +38,7 @@ class Seen:
         if not any(r.state != 'waiting' for r in self.rows): raise ValueError(f'{self.study.name} has no trial yet')
         self.met = [r for r in self.done if self.study.goals.feasible({self.study.goals.first.metric: r.values[0], **r.metrics})]
         self.best = min(self.met, key=self.cost, default=None)
-        self.stopped = [r for r in self.rows if r.state == 'pruned' and self.i == 0 and finite(result(r))]
+        self.stopped = [r for r in self.rows if r.state in ('pruned', 'paused') and self.i == 0 and finite(result(r))]
 
     @property
     def names(self)->list[str]:
@@ -362,7 +362,7 @@ def curves(
 )->Chart:
     "What every trial reported."
     goal = seen.study.goals.first
-    have = [r for r in seen.rows if len(r.reports) > 1 or r.state == 'pruned' and r.reports]
+    have = [r for r in seen.rows if len(r.reports) > 1 or r.state in ('pruned', 'paused') and r.reports]
     if not have: raise ValueError(f'No trial of {seen.study.name} reported on the way: call trial.report in your loop')
     n, have = len(have), [r for r in have if r is not seen.best][-299:] + [r for r in have if r is seen.best]
     chart = _canvas(f'{short(goal.metric, 50)}, as reported' + f', {len(have)} of {n} trials'*(n > len(have)), ax)
@@ -375,7 +375,8 @@ def curves(
     chart.ax.legend(*_keys(chart.ax), loc='upper left', handlelength=1.4, frameon=False, fontsize=8.5, **look)
     return chart
 
-_STATES = dict(complete=('complete', _DONE), pruned=('stopped early', _STOPPED), fail=('failed', _FAILED), running=('running', PALETTE[2]))
+_EARLY = ('stopped early', _STOPPED)
+_STATES = dict(complete=('complete', _DONE), pruned=_EARLY, paused=_EARLY, fail=('failed', _FAILED), running=('running', PALETTE[2]))
 
 def _curve(ax:Any, r:Row, best:bool, alpha:float)->None:
     "Draw what one trial reported."
@@ -383,13 +384,13 @@ def _curve(ax:Any, r:Row, best:bool, alpha:float)->None:
     word, colour = ('best', _BEST) if best else _STATES.get(r.state, _STATES['running'])
     alpha = 1 if best else max(.2, alpha)
     ax.plot(x, y, color=colour, linewidth=2.2 if best else 1.1, alpha=alpha, label=word, marker='.' if len(x) == 1 else '')
-    if r.state in ('pruned', 'fail'): ax.plot(x[-1], y[-1], 'x', color=colour, ms=5, mew=1.3, alpha=min(1, 2*alpha))
+    if r.state in ('pruned', 'paused', 'fail'): ax.plot(x[-1], y[-1], 'x', color=colour, ms=5, mew=1.3, alpha=min(1, 2*alpha))
 
 def _keys(ax:Any)->tuple[list, list[str]]:
     "The legend's lines, the best first, each word once."
     from matplotlib.lines import Line2D
     there = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    words = [w for w in ('best', *(w for w, _ in _STATES.values())) if w in there]
+    words = [w for w in ('best', *dict.fromkeys(w for w, _ in _STATES.values())) if w in there]
     return [Line2D([], [], color=there[w].get_color(), linewidth=2) for w in words], words
 
 # %% ../../nbs/tune/51g_plots.ipynb #c051

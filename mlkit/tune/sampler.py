@@ -61,7 +61,8 @@ class _Mirror:
     def _copy(self, row:Row)->None:
         if row.state in ('waiting', 'fail') and row.number not in self.ids: return
         if row.number not in self.ids: self.ids[row.number] = self._add(row)
-        if row.done and (id := self.ids[row.number]) is not None: self._finish(id, row)
+        if (row.done or row.state == 'paused') and (id := self.ids[row.number]) is not None: self._finish(id, row)
+        if row.state == 'paused': del self.ids[row.number]                  # when it goes on it is one more trial, with more reports
 
     def _add(self, row:Row)->int|None: # None for a trial outside the space
         from optuna.trial import TrialState, create_trial
@@ -76,8 +77,11 @@ class _Mirror:
         from optuna.trial import TrialState
         store = self.study._storage
         if store.get_trial(id).state.is_finished(): return
-        for step, value in row.reports.items(): store.set_trial_intermediate_value(id, step, value)
-        store.set_trial_state_values(id, TrialState(STATES.index(row.state)), row.values)
+        state, values = 'pruned' if row.state == 'paused' else row.state, row.values
+        if len(self.study.directions) < 2: # several goals: Optuna compares no stopped trials, so one counts by what it reached
+            for step, value in row.reports.items(): store.set_trial_intermediate_value(id, step, value)
+        elif state == 'pruned': state, values = ('complete', row.several[max(row.several)]) if row.several else ('fail', None)
+        store.set_trial_state_values(id, TrialState(STATES.index(state)), values)
 
 # %% ../../nbs/tune/51b_sampler.ipynb #c015
 def _auto(ledger:Ledger, space:Space)->str:

@@ -109,7 +109,7 @@ class ASHA(_Rungs):
     first:int=1 # Reports before the first decision
     eta:int=3 # One in so many goes on
     promote:bool=False # Put trials aside and go on with the best from their checkpoints, instead of ending the others for good
-    max_iter:int|None=None # Reports of a whole trial, if you know: its last one ends it, whatever the others had
+    max_iter:int|None=None # Reports of a whole trial, at the last of which nothing is decided; by default those of the longest complete one
 
     def __post_init__(self):
         if self.first < 1 or self.eta < 2: raise ValueError(f'ASHA needs first >= 1 and eta >= 2, not {self.first} and {self.eta}')
@@ -117,11 +117,14 @@ class ASHA(_Rungs):
     def __call__(self, ledger:Ledger, row:Row, step:int, mode:str)->bool|str:
         "Whether `row` should stop now: True, False, or 'pause'."
         age = age_at(row, step)
-        if not self._rung(age) or age == self.max_iter or age <= row.attrs.get('paused', 0): return False
+        if not self._rung(age) or age == self._whole(ledger) or age <= row.attrs.get('paused', 0): return False
         if self.promote: return False if row in self._free(ledger, age, row) else 'pause'
         if len(ledger.modes) > 1: return row not in self._top(ledger, age, 1)
         values = at_age(ledger.counting, age, mode)
         return history(row, mode)[age - 1] > values[max(len(values)//self.eta, 1) - 1]
+
+    def _whole(self, ledger:Ledger)->int:
+        return self.max_iter or max((len(r.reports) for r in ledger.rows if r.state == 'complete'), default=0)
 
     def _free(self, ledger:Ledger, age:int, mine:Row|None=None, least:int=0)->list[Row]:
         "Who may go on from the rung at `age`, best first."
@@ -133,6 +136,7 @@ class ASHA(_Rungs):
         last:bool=False, # No new points will come, and nothing runs
     )->Row|None:
         "The paused trial that is to go on now, if any."
+        if (whole := self._whole(ledger)) and (done := [r for r in ledger.paused.values() if r.attrs['paused'] == whole]): return done[0]
         rungs = sorted({r.attrs['paused'] for r in ledger.paused.values()}, reverse=True)
         return next((r for age in rungs for r in self._free(ledger, age, None, int(last))), None)
 
