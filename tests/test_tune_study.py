@@ -135,3 +135,21 @@ def test_a_torn_journal_goes_on(tmp_path):
     assert [r.state for r in again.rows][:4] == ['complete']*4
     again.tell(again.ask(), .2)
     assert len(again.optuna.trials) == 6
+
+def test_an_interrupt_while_reading_loses_nothing(tmp_path):
+    "Ctrl-C comes when it likes, also between two records of the journal that are being replayed."
+    s = study(tmp_path)
+    for _ in range(5): s.tell(s.ask(), 1.)
+    other, calls = study(tmp_path), []
+    other.ledger.__init__(other.ledger.journal.path)
+    real = other.ledger._apply
+    def apply(o):
+        calls.append(o)
+        if len(calls) == 7: raise KeyboardInterrupt
+        real(o)
+    other.ledger._apply = apply
+    with pytest.raises(KeyboardInterrupt): other.ledger.refresh()
+    del other.ledger._apply
+    assert [(r.number, r.state) for r in other.rows] == [(i, 'complete') for i in range(5)]
+    other.tell(other.ask(), 2.)
+    assert len(s) == len(other) == 6

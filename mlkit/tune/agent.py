@@ -21,7 +21,7 @@ from ..core.ids import new_id
 from ..track.history import History
 from ..track.run import say
 from ..track.trial import TRIAL
-from .study import Pruned, Study, StudyDone, Trial
+from .study import Patience, Pruned, Study, StudyDone, StudyWaits, Trial
 from .wandb import SECONDS, Sweep, command
 
 # %% ../../nbs/tune/54a_agent.ipynb #c008
@@ -146,6 +146,8 @@ class _Watch:
             try: self.trial.hear(self.heard, {self.goals[0].metric: v})
             except Pruned: stop = True
             self.heard += 1
+        try: self.trial.study.check(self.trial)
+        except Pruned: stop = True
         self.pause = min(max(self.poll, 20*(time.monotonic() - began)), 30)
         return stop
 
@@ -168,13 +170,18 @@ class Agent:
 
     def run(self)->int: # How many trials have ended
         "Work until the sweep or `count` ends; `RuntimeError` when the program fails all the time."
+        waits = Patience()
         while self.count is None or self.failures.ended < self.count:
             if self._reached(): break
             try: trial = self.study.ask(trials=self.sweep.run_cap)
+            except StudyWaits as e:
+                waits.pause(str(e))
+                continue
             except StudyDone as e:
                 say(str(e))
                 break
             self._one(trial)
+            waits = Patience()
             if why := self.failures.why(): raise RuntimeError(f'{why}: see what the program says above. Run it by hand, or set '
                 'WANDB_AGENT_DISABLE_FLAPPING=true to go on')
         return self.failures.ended

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STATES', 'CREATE_STUDY', 'STUDY_ATTR', 'CREATE', 'PARAM', 'END', 'REPORT', 'ATTR', 'SYSTEM_ATTR', 'optuna_form',
-           'categories', 'encode', 'now', 'create', 'begin', 'end', 'pause', 'report', 'new_study', 'study_attr', 'Row',
-           'Ledger']
+           'categories', 'encode', 'now', 'create', 'begin', 'end', 'pause', 'report', 'new_study', 'study_attr',
+           'held', 'halted', 'Row', 'Ledger']
 
 # %% ../../nbs/tune/51a_trials.ipynb #c002
 """The records of a study's journal, in the form of Optuna's operations, and the `Ledger` that replays them. A trial is one record when it
@@ -129,6 +129,19 @@ def study_attr(name:str, value:Any)->dict[str, Any]:
     return _record(STUDY_ATTR, '', study_id=0, user_attr={name: value})
 
 # %% ../../nbs/tune/51a_trials.ipynb #c022
+def held(
+    what:str, # 'pause', 'stop' or 'resume'
+)->list[dict]:
+    "The record that pauses or stops a study, or lets it go on."
+    return [study_attr('hold', None if what == 'resume' else what)]
+
+def halted(
+    row:Any, # A running trial
+)->list[dict]:
+    "The record that ends a trial at its next report."
+    return [_record(ATTR, row.attrs.get('worker', ''), trial_id=row.id, user_attr=dict(verdict='pruned'))]
+
+# %% ../../nbs/tune/51a_trials.ipynb #c024
 @dataclass
 class Row:
     "One trial."
@@ -148,7 +161,7 @@ class Row:
     done = property(lambda self: self.state in ('complete', 'pruned', 'fail'), doc='Whether it has ended.')
     metrics = property(lambda self: self.attrs.get('metrics', {}), doc='All metrics at the end.')
 
-# %% ../../nbs/tune/51a_trials.ipynb #c024
+# %% ../../nbs/tune/51a_trials.ipynb #c026
 def _decoded(dist:str, value:float)->Any:
     d = json.loads(dist)
     if d['name'] == 'CategoricalDistribution': return d['attributes']['choices'][int(value)]
@@ -164,7 +177,7 @@ def _row(number:int, id:int, o:Mapping[str, Any])->Row:
     return Row(number, id, STATES[o.get('state', 0)], params, values, attrs, o.get('system_attrs', {}), reports, o.get('datetime_start'),
         o.get('datetime_complete'), several)
 
-# %% ../../nbs/tune/51a_trials.ipynb #c025
+# %% ../../nbs/tune/51a_trials.ipynb #c027
 class _Replay:
     "The state of a study, record by record."
     def __init__(self):
@@ -219,7 +232,7 @@ class _Replay:
         if row.attrs.get('dropped'): self.replaced.add(row.number)
         self.news.append(row.number)
 
-# %% ../../nbs/tune/51a_trials.ipynb #c027
+# %% ../../nbs/tune/51a_trials.ipynb #c029
 class Ledger(_Replay):
     "A study's journal, replayed as far as it goes."
     def __init__(self,
@@ -230,9 +243,14 @@ class Ledger(_Replay):
 
     def refresh(self)->'Ledger':
         "Read what is new."
-        for o in self.journal.read():
-            try: self._apply(o)
-            except (KeyError, IndexError, TypeError, ValueError): self.journal.skipped += 1     # a record of a kind that we don't know
+        try:
+            for o in self.journal.read():
+                try: self._apply(o)
+                except (KeyError, IndexError, TypeError, ValueError): self.journal.skipped += 1 # a record of a kind that we don't know
+        except BaseException: # Ctrl-C in the middle: nobody knows what was applied, so the next call reads it all
+            _Replay.__init__(self)
+            self.journal.at = self.journal.skipped = 0
+            raise
         return self
 
     @property

@@ -123,7 +123,7 @@ def run_workers(
             time.sleep(.05)
             crew.look(most)
             study.bury(now=not crew.alive)
-            if crew.alive or crew.died > most or not study.ledger.refresh().waiting: continue
+            if crew.alive or crew.died > most or not study.ledger.refresh().waiting or study.ledger.attrs.get('hold') == 'stop': continue
             if not (budget and budget.over(study.ledger.rows, time.time(), study.goals.first.mode)): crew.alive.append(crew._start(job))
     finally: crew.stop()
     if crew.died > most: raise RuntimeError(f'{crew.died} workers died, the last ones were not replaced: see their errors above')
