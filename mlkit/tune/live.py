@@ -217,6 +217,8 @@ def panel(
         data = traitlets.Dict().tag(sync=True)
     w = Panel(data=dict(data))
     w.on_msg(lambda _, content, buffers: asked(content))
+    # ipykernel 7.4 answers a comm where it was last written to, here the cell that runs; a button is for the page's own subshell.
+    if hasattr(w.comm, '_reply_subshell_for'): w.comm._reply_subshell_for = lambda data, default: default
     return w
 
 # %% ../../nbs/tune/51e_live.ipynb #c032

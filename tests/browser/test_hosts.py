@@ -209,6 +209,49 @@ def test_voila(url, folder):
         tab.screenshot(path=str(folder/'voila.png'))
         assert quiet(tab)
 
+SWEEP = """
+import time
+from mlkit.tune import Study, log_uniform
+def f(t):
+    for epoch in range(400 if t.number == 1 else 8):
+        time.sleep(.1)
+        t.report(loss=t['lr']/(epoch + 1))
+s = Study('buttons', dict(lr=log_uniform(1e-4, 1e-1)), 'min loss', sampler='random', seed=0, track=False, store='sweeps', project='p')
+s.run(f, trials=40)
+print('over', [r.state for r in s.rows])
+"""
+
+@needs('jupyterlab', 'nbformat')
+def test_a_sweep_has_buttons(url, folder):
+    "While the cell runs: sort, end one trial, pause, go on, stop; afterwards a plain table stays, and the cell goes on."
+    notebook(folder/'sweep.ipynb', SWEEP)
+    with page() as tab:
+        tab.goto(f'{url}/lab/tree/sweep.ipynb?reset')
+        tab.wait_for_function('() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady', timeout=60_000)
+        tab.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell') }")
+        box = tab.locator('.mlkit-sweep')
+        box.get_by_role('button', name='End trial 1', exact=True).wait_for(timeout=60_000)
+        tab.screenshot(path=str(folder/'sweep.png'))
+        box.get_by_role('button', name='End trial 1', exact=True).click()
+        until(tab, lambda: box.locator('tbody tr, tr').filter(has_text='stopped').count(), bool)
+        box.locator('th button', has_text='trial').click()
+        box.locator('th button', has_text='trial').click()
+        until(tab, lambda: box.locator('th[aria-sort=descending]').count(), bool)
+        first = until(tab, lambda: int(box.locator('td').first.inner_text()), lambda n: n >= 3)
+        until(tab, lambda: int(box.locator('td').first.inner_text()), lambda n: n > first)     # renewed, and still sorted
+        box.get_by_role('button', name='Pause').click()
+        until(tab, lambda: box.locator('.mlkit-line').inner_text(), lambda t: 'paused' in t and 'running' not in t)
+        there = box.locator('.mlkit-line').inner_text().split(' trials')[0]
+        tab.wait_for_timeout(1500)
+        assert box.locator('.mlkit-line').inner_text().split(' trials')[0] == there
+        box.get_by_role('button', name='Resume').click()
+        until(tab, lambda: box.locator('.mlkit-line').inner_text(), lambda t: 'running' in t)
+        box.get_by_role('button', name='Stop').click()
+        until(tab, lambda: said(tab), lambda t: 'over' in t)
+        tab.screenshot(path=str(folder/'swept.png'))
+        assert box.count() == 0 and 'stopped; the same call goes on' in tab.locator('.jp-OutputArea-output').first.inner_text()
+        assert "'pruned'" in said(tab) and 'Traceback' not in said(tab)
+
 @needs('jupyterlab', 'nbformat')
 def test_jupyterlab(url, folder):
     with page(1280, 1100) as tab:
