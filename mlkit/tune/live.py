@@ -84,7 +84,8 @@ def table(
     names = list(dict.fromkeys(k for r in rows for k in r.params if len({str(o.params.get(k)) for o in ledger.rows}) > 1))
     took = [seconds(r, now) for r in rows]
     trial, values = Column('trial', [r.number for r in rows], best=best), _numbers(goals.first.metric, [result(r) for r in rows], best=best)
-    state = Column('state', [WORDS[r.state] for r in rows], style=lambda s: _LOOK.get(s, ''))
+    def word(r): return 'put back' if r.attrs.get('error') == 'interrupted' and r.number in ledger.replaced else WORDS[r.state]
+    state = Column('state', [word(r) for r in rows], style=lambda s: _LOOK.get(s, ''))
     settings = [_numbers(k, [r.params.get(k) for r in rows], keep=i + 1) for i, k in enumerate(names)]
     cols = [trial, state, values, *settings, Column('time', took, [show_duration(s) for s in took], right=True)]
     more = len([r for r in ledger.rows if r.state != 'waiting']) - len(rows)
@@ -218,7 +219,7 @@ def panel(
     w = Panel(data=dict(data))
     w.on_msg(lambda _, content, buffers: asked(content))
     # ipykernel 7.4 answers a comm where it was last written to, here the cell that runs; a button is for the page's own subshell.
-    if hasattr(w.comm, '_reply_subshell_for'): w.comm._reply_subshell_for = lambda data, default: default
+    if hasattr(w.comm, '_reply_subshell_for'): setattr(w.comm, '_reply_subshell_for', lambda data, default: default) # noqa: B010
     return w
 
 # %% ../../nbs/tune/51e_live.ipynb #c032
