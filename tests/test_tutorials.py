@@ -24,7 +24,8 @@ def texts(c:dict)->str:
 
 def test_there_are_the_lessons():
     assert {p.stem for p in LESSONS} == {'quickstart', 'comparing', 'scripts', 'failures', 'migrate', 'machine',
-    'training', 'two_processes', 'transformer', 'kill_it', 'watching', 'wandb_sweep', 'from_loop_to_sweep', 'kill_a_sweep'}
+    'training', 'two_processes', 'transformer', 'kill_it', 'watching', 'wandb_sweep', 'from_loop_to_sweep', 'kill_a_sweep',
+    'random_enough'}
 
 @pytest.mark.parametrize('path', ALL, ids=lambda p: p.stem)
 def test_begins_with_a_title_and_what_it_gives(path):
