@@ -125,7 +125,7 @@ class _Kept:
         self._given = dict(sampler=sampler, retries=retries, repeats=repeats, stop=stop, project=self.project, track=track)
         self._threads, self._looked, self._grid = threading.RLock(), -9., None
         self.ledger = Ledger(self.folder/'journal.log')
-        self._found(space, goal, constraints)
+        self.ledger.journal.within(lambda: self._found(space, goal, constraints))
 
     def _found(self, space:Any, goal:Any, constraints:Sequence[str])->None:
         given = Space(space, constraints) if space is not None else None
@@ -198,13 +198,15 @@ class _Burying(_New):
         "Mark the trials of workers that died as failed, and let their points wait for another worker."
         if not now and time.monotonic() - self._looked < .5: return 0
         self._looked = time.monotonic()
-        with self.ledger.journal.alone():
-            mine = self.worker
-            lost = [r for r in self.ledger.refresh().running.values() if (w := r.attrs.get('worker')) and w != mine]
-            living = {w: alive(self.folder/'workers'/w) for w in {r.attrs['worker'] for r in lost}}
-            lost = [r for r in lost if not living[r.attrs['worker']]]
-            for r in lost: self.ledger.journal.append(self._lost(r))
-            if lost: self.ledger.refresh()
+        return self.ledger.journal.within(self._bury)
+
+    def _bury(self)->int:
+        mine = self.worker
+        lost = [r for r in self.ledger.refresh().running.values() if (w := r.attrs.get('worker')) and w != mine]
+        living = {w: alive(self.folder/'workers'/w) for w in {r.attrs['worker'] for r in lost}}
+        lost = [r for r in lost if not living[r.attrs['worker']]]
+        for r in lost: self.ledger.journal.append(self._lost(r))
+        if lost: self.ledger.refresh()
         return len(lost)
 
     def _seen(self, r:Row)->dict[str, Any]:
@@ -235,9 +237,7 @@ class _Asking(_Burying):
         with self._threads:
             self.ledger.refresh()
             proposal = self._propose(point)
-            with journal.alone():
-                self.bury()
-                row, token = self._take(proposal, worker, point is not None, trials, budget), proposal[1]
+            row, token = journal.within(lambda: self._take(proposal, worker, point is not None, trials, budget)), proposal[1]
             journal.sync()
             if proposal[0] is not None: self.sampler.used(row if row.params == proposal[0] else None, token) # type: ignore[arg-type]
         return Trial(self, row)
@@ -248,6 +248,7 @@ class _Asking(_Burying):
         return self.sampler.propose(self.ledger, self.space)
 
     def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None, budget:Budget|None)->Row:
+        self.bury()
         book = self.ledger.refresh()
         if budget and (why := budget.over(book.rows, time.time(), self.goals.first.mode)): raise StudyDone(f'{self.name}: {why}')
         if book.waiting and not mine:
@@ -259,21 +260,28 @@ class _Asking(_Burying):
         point, attrs = (proposal[0], dict[str, Any]()) if mine else self._new(proposal[0])
         if budget and budget.devices: attrs['devices'] = budget.devices
         book.journal.append([create(self.space, point, worker, **attrs)], sync=False)
-        return book.refresh().rows[-1]
+        return self._made()
+
+    def _made(self)->Row:
+        "The newest trial of this worker: another's stands behind it when this process was stopped after writing."
+        return next(r for r in reversed(self.ledger.refresh().rows) if r.attrs.get('worker') == self.worker)
 
 # %% ../../nbs/tune/52_study.ipynb #c021
 class _Closing(_Asking):
     "The last record of a trial."
     def _close(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
-        book, worker = self.ledger, self.worker
+        journal = self.ledger.journal
         with self._threads:
-            with book.journal.alone():
-                row = book.refresh().rows[row.number]
-                if row.attrs.get('lost'): return self._late(row, state, values, attrs)
-                if row.done: raise ValueError(f'Trial {row.number} of {self.name} has ended already: {row.state}')
-                book.journal.append(end(row.id, worker, state, values, **attrs), sync=False)
-                book.refresh()
-            book.journal.sync()
+            row = journal.within(lambda: self._ended(row, state, values, attrs))
+            journal.sync()
+        return row
+
+    def _ended(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
+        row = self.ledger.refresh().rows[row.number]
+        if row.attrs.get('lost'): return self._late(row, state, values, attrs)
+        if row.done: raise ValueError(f'Trial {row.number} of {self.name} has ended already: {row.state}')
+        self.ledger.journal.append(end(row.id, self.worker, state, values, **attrs), sync=False)
+        self.ledger.refresh()
         return row
 
     def _late(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
@@ -283,7 +291,7 @@ class _Closing(_Asking):
         dropped = [o for r in waits for o in end(r.id, worker, 'fail', dropped=True)]
         made = create(self.space, row.params, worker, retry_of=row.number, late=True)
         book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
-        return book.refresh().rows[-1]
+        return self._made()
 
 # %% ../../nbs/tune/52_study.ipynb #c023
 class _Telling(_Closing):
@@ -335,10 +343,12 @@ class _Telling(_Closing):
 
     def _put_back(self, number:int)->None:
         "Let the point of an interrupted trial wait for whoever asks next."
-        with self._threads, self.ledger.journal.alone():
-            row = self.ledger.refresh().rows[number]
-            if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
-            self.ledger.refresh()
+        with self._threads: self.ledger.journal.within(lambda: self._interrupted(number))
+
+    def _interrupted(self, number:int)->None:
+        row = self.ledger.refresh().rows[number]
+        if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
+        self.ledger.refresh()
 
 # %% ../../nbs/tune/52_study.ipynb #c025
 class _Tracked(_Telling):
