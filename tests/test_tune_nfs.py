@@ -152,7 +152,7 @@ def test_a_late_write_before_the_next_holders_first_counts(place):
     p = start(STOPPED, 'slow', place, 'write')
     stopped(p)
     token = Token(f'{place}/j.lock')
-    os.rename(token.folder/token.look(), token.folder/'held-7-0-other.1.1.x.00')
+    os.rename(token.folder/token.look(), token.folder/'held-7-0-0-other.1.1.x.00')
     p.send_signal(signal.SIGCONT)
     assert finish(p) == ['1']
     assert len(Journal(place/'j')._open() and Journal(place/'j').read()) == 1
@@ -253,6 +253,22 @@ def test_a_lock_that_was_deleted_counts_on(place):
     with pytest.raises(FileNotFoundError, match='lock of the study is gone'): j.append([dict(op_code=5)])
     Journal(place/'j').append([dict(op_code=6)])
     assert [o['op_code'] for o in Journal(place/'j').read()] == [0, 1, 2, 3, 4, 6]
+
+def test_a_file_that_is_shorter_than_the_last_holder_left_it_is_not_written_to(place, monkeypatch):
+    "A cache is behind: an append would go to where the file ended before."
+    j, sleeps = Journal(place/'j'), []
+    j.append([dict(op_code=1)])
+    whole = (place/'j').read_bytes()
+    (place/'j').write_bytes(b'')
+    def catch_up(seconds):
+        sleeps.append(seconds)
+        if len(sleeps) == 15: (place/'j').write_bytes(whole)
+    monkeypatch.setattr(storage.time, 'sleep', catch_up)
+    j.append([dict(op_code=2)])
+    assert [o['op_code'] for o in Journal(place/'j').read()] == [1, 2] and len(sleeps) == 15
+    (place/'j').write_bytes(b'')
+    with pytest.raises(OSError, match=f'still shows 0 of {2*len(whole)} bytes.* delete .*j.lock'): j.append([dict(op_code=3)])
+    assert not Token(place/'j.lock').look().startswith('held')
 
 def test_a_forked_child_holds_no_token(place):
     p = start("""

@@ -98,12 +98,12 @@ def _clock()->float:
     "Seconds that went by, those asleep included, where the system counts them."
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, 'CLOCK_BOOTTIME') else time.monotonic()
 
-_HELD = re.compile(r'held-(\d+)-(\d+)-(.*)')
+_NAME = re.compile(r'free-(\d+)-(\d+)|held-(\d+)-(\d+)-(\d+)-(.+)')
 
-def _read(name:str)->tuple[int, int, str]:
-    "Number, signs of life and holder ('' when it is free) in the token's `name`; (-1, 0, '') when it is no token."
-    if m := _HELD.fullmatch(name): return int(m[1]), int(m[2]), m[3]
-    return (int(name[5:]), 0, '') if re.fullmatch(r'free-\d+', name) else (-1, 0, '')
+def _read(name:str)->tuple[int, int, int, str]:
+    "Number, signs of life, length and holder ('' when it is free) in the token's `name`; the number is -1 when it is no token."
+    if not (m := _NAME.fullmatch(name)): return -1, 0, 0, ''
+    return (int(m[3]), int(m[4]), int(m[5]), m[6]) if m[6] else (int(m[1]), 0, int(m[2]), '')
 
 # %% ../../nbs/tune/50b_locks.ipynb #c021
 def make_token(
@@ -113,7 +113,7 @@ def make_token(
     "Make the lock's folder with its token."
     if os.path.isdir(folder): return False
     os.mkdir(aside := f'{folder}.{os.getpid()}.{os.urandom(4).hex()}')
-    (token := Path(aside)/f'free-{first}').touch()
+    (token := Path(aside)/f'free-{first}-0').touch()
     try: os.rename(aside, folder)
     except OSError:
         token.unlink()
@@ -144,7 +144,7 @@ class _Taking:
     def __init__(self,
         folder:str|Path, # The lock's folder, see `make_token`
     ):
-        self.folder, self.number, self.broken, self.name, self.at = Path(folder), -1, False, '', 0.
+        self.folder, self.number, self.broken, self.name, self.at, self.size = Path(folder), -1, False, '', 0., 0
         self._threads, self._over = threading.Lock(), cast(Any, None)
 
     def _me(self)->str:
@@ -157,6 +157,13 @@ class _Taking:
         except FileNotFoundError: raise FileNotFoundError(2, 'The lock of the study is gone', str(self.folder)) from None
         return max(names, key=lambda n: _read(n)[:2], default='')
 
+    def _afresh(self)->None:
+        "Make this machine forget its listing of the folder, as it must when it changes something there itself."
+        mine = self.folder/f'look-{os.getpid()}-{os.urandom(4).hex()}'
+        with suppress(OSError):
+            mine.touch()
+            mine.unlink()
+
     def _rename(self, old:str, new:str)->bool:
         "Rename the token, once: False when `old` isn't there."
         at = _clock()
@@ -168,9 +175,9 @@ class _Taking:
         return True
 
     def _take(self, seen:str, broken:bool)->bool:
-        number = _read(seen)[0] + 1
-        if not self._rename(seen, f'held-{number}-0-{self._me()}'): return False
-        self.number, self.broken = number, broken
+        number, _, size, _ = _read(seen)
+        if not self._rename(seen, f'held-{number + 1}-0-{size}-{self._me()}'): return False
+        self.number, self.size, self.broken = number + 1, size, broken
         return True
 
 # %% ../../nbs/tune/50b_locks.ipynb #c029
@@ -184,17 +191,18 @@ class Token(_Taking):
         while True:
             seen = self.look()
             if seen:
-                dead = _dead(_read(seen)[2], watch.still(seen, LEASE/2))
+                dead = _dead(_read(seen)[3], watch.still(seen, LEASE/2))
                 if (dead or seen.startswith('free')) and self._take(seen, dead): break
             if time.monotonic() > end: raise TimeoutError(self._who(seen))
             time.sleep(pause*(.5 + os.urandom(1)[0]/256))
             pause = min(pause*1.3, .05)
+            self._afresh()
         self._beating()
         return self.number
 
     def _who(self, seen:str)->str:
         if not seen: return f'{self.folder} has lost its token; delete the folder when nobody works on the study'
-        host, pid = _read(seen)[2].rsplit('.', 4)[:2] if _read(seen)[2].count('.') >= 4 else (_read(seen)[2], '?')
+        host, pid = [*_read(seen)[3].rsplit('.', 4), '?'][:2]
         return f'process {pid} on {host} lives and holds {self.folder}: wait for it, or end it'
 
     def check(self,
@@ -204,8 +212,8 @@ class Token(_Taking):
         with self._threads:
             if not self.name: raise LockLost(f'{self.folder} is not held')
             if not anyway and self.sure: return
-            number, beats, who = _read(self.name)
-            if self._rename(self.name, f'held-{number}-{beats + 1}-{who}'): return
+            number, beats, _, who = _read(self.name)
+            if self._rename(self.name, f'held-{number}-{beats + 1}-{self.size}-{who}'): return
             self.name = ''
         raise LockLost(f'This process stood still for more than {LEASE:g} s, and another one took {self.folder}')
 
@@ -217,7 +225,7 @@ class Token(_Taking):
     def release(self)->None:
         "Let go; what was taken away stays with its new holder."
         with self._threads:
-            if self.name: self._rename(self.name, f'free-{self.number}')
+            if self.name: self._rename(self.name, f'free-{self.number}-{self.size}')
             self.name = ''
 
     def _beating(self)->None:

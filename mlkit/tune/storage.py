@@ -113,14 +113,26 @@ class _Alone(_File):
                 self._choose()
         if self.token:
             self.token.acquire()
-            self.close()
-            fd = self._open()
+            fd = self._current(self.token.size)
         self._end_line(fd)
         if self.token and self.token.broken: self._fence()
 
+    def _current(self, size:int)->int:
+        "The file opened anew, of `size` bytes at least."
+        for pause in (*[.01]*10, *[.1]*300):
+            self.close()
+            if os.fstat(fd := self._open()).st_size >= size: return fd
+            time.sleep(pause)
+        raise OSError(5, f'The server still shows {os.fstat(fd).st_size} of {size} bytes. If somebody cut the journal, delete {self.place} '
+            'when nobody works on the study', str(self.path))
+
     def _leave(self)->None:
-        if self.token: self.token.release()
+        if self.token: self._passed_on()
         elif fcntl and self.fd >= 0: fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def _passed_on(self)->None:
+        if self.fd >= 0 and self.token.name: self.token.size = os.fstat(self.fd).st_size
+        self.token.release()
 
     def _end_line(self, fd:int)->None:
         "End the last line, of which a writer that died left a part, or all but its end: from here on it is read, as a record or as none."
