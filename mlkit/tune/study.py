@@ -137,7 +137,7 @@ class _Kept:
         self._given = dict(sampler=sampler, retries=retries, repeats=repeats, stop=stop, project=self.project, track=track)
         self._threads, self._looked, self._grid = threading.RLock(), -9., None
         self.ledger = Ledger(self.folder/'journal.log')
-        self._found(space, goal, constraints)
+        self.ledger.journal.within(lambda: self._found(space, goal, constraints))
 
     def _found(self, space:Any, goal:Any, constraints:Sequence[str])->None:
         given = Space(space, constraints) if space is not None else None
@@ -210,13 +210,15 @@ class _Burying(_New):
         "Mark the trials of workers that died as failed, and let their points wait for another worker."
         if not now and time.monotonic() - self._looked < .5: return 0
         self._looked = time.monotonic()
-        with self.ledger.journal.alone():
-            mine = self.worker
-            lost = [r for r in self.ledger.refresh().running.values() if (w := r.attrs.get('worker')) and w != mine]
-            living = {w: alive(self.folder/'workers'/w) for w in {r.attrs['worker'] for r in lost}}
-            lost = [r for r in lost if not living[r.attrs['worker']]]
-            for r in lost: self.ledger.journal.append(self._lost(r))
-            if lost: self.ledger.refresh()
+        return self.ledger.journal.within(self._bury)
+
+    def _bury(self)->int:
+        mine = self.worker
+        lost = [r for r in self.ledger.refresh().running.values() if (w := r.attrs.get('worker')) and w != mine]
+        living = {w: alive(self.folder/'workers'/w) for w in {r.attrs['worker'] for r in lost}}
+        lost = [r for r in lost if not living[r.attrs['worker']]]
+        for r in lost: self.ledger.journal.append(self._lost(r))
+        if lost: self.ledger.refresh()
         return len(lost)
 
     def _seen(self, r:Row)->dict[str, Any]:
@@ -277,9 +279,7 @@ class _Asking(_GoingOn):
         with self._threads:
             self.ledger.refresh()
             proposal = self._propose(point, trials)
-            with journal.alone():
-                self.bury()
-                row, token = self._take(proposal, worker, point is not None, trials, budget), proposal[1]
+            row, token = journal.within(lambda: self._take(proposal, worker, point is not None, trials, budget)), proposal[1]
             journal.sync()
             if proposal[0] is not None: self.sampler.used(row if row.params == proposal[0] else None, token) # type: ignore[arg-type]
         return Trial(self, row)
@@ -291,6 +291,7 @@ class _Asking(_GoingOn):
         return self.sampler.propose(self.ledger, self.space)
 
     def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None, budget:Budget|None)->Row:
+        self.bury()
         book = self.ledger.refresh()
         if book.attrs.get('hold') == 'stop': raise StudyDone(f'{self.name} was stopped; run goes on with it')
         if book.attrs.get('hold'): raise StudyWaits(f'{self.name} is paused; resume() or the button lets it go on')
@@ -312,7 +313,11 @@ class _Asking(_GoingOn):
     def _created(self, point:dict, attrs:dict, budget:Budget|None, worker:str)->Row:
         if budget and budget.devices: attrs = dict(attrs, devices=budget.devices)
         self.ledger.journal.append([create(self.space, point, worker, **attrs)], sync=False)
-        return self.ledger.refresh().rows[-1]
+        return self._newest()
+
+    def _newest(self)->Row:
+        "The newest trial of this worker: another's stands behind it when this process was stopped after writing."
+        return next(r for r in reversed(self.ledger.refresh().rows) if r.attrs.get('worker') == self.worker)
 
     def _last(self, worker:str, why:StudyDone)->Row:
         "The paused trial to go on with where no new points will come; raises `why` when there is none."
@@ -326,15 +331,18 @@ class _Asking(_GoingOn):
 class _Closing(_Asking):
     "The last record of a trial."
     def _close(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
-        book, worker = self.ledger, self.worker
+        journal = self.ledger.journal
         with self._threads:
-            with book.journal.alone():
-                row = book.refresh().rows[row.number]
-                if row.attrs.get('lost'): return self._late(row, state, values, attrs)
-                if row.done: raise ValueError(f'Trial {row.number} of {self.name} has ended already: {row.state}')
-                book.journal.append(end(row.id, worker, state, values, **attrs), sync=False)
-                book.refresh()
-            book.journal.sync()
+            row = journal.within(lambda: self._ended(row, state, values, attrs))
+            journal.sync()
+        return row
+
+    def _ended(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
+        row = self.ledger.refresh().rows[row.number]
+        if row.attrs.get('lost'): return self._late(row, state, values, attrs)
+        if row.done: raise ValueError(f'Trial {row.number} of {self.name} has ended already: {row.state}')
+        self.ledger.journal.append(end(row.id, self.worker, state, values, **attrs), sync=False)
+        self.ledger.refresh()
         return row
 
     def _late(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
@@ -344,7 +352,7 @@ class _Closing(_Asking):
         dropped = [o for r in waits for o in end(r.id, worker, 'fail', dropped=True)]
         made = create(self.space, row.params, worker, retry_of=row.number, late=True)
         book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
-        return book.refresh().rows[-1]
+        return self._newest()
 
 # %% ../../nbs/tune/52_study.ipynb #c025
 class _Reporting(_Closing):
@@ -409,10 +417,12 @@ class _Telling(_Reporting):
 
     def _pause(self, row:Row)->Row:
         "Put `row` aside, until the rule goes on with it."
-        with self._threads, self.ledger.journal.alone():
-            row = self.ledger.refresh().rows[row.number]
-            if not row.done and not row.attrs.get('lost'): self.ledger.journal.append(pause(row.id, self.worker, len(row.reports)))
-            self.ledger.refresh()
+        with self._threads: return self.ledger.journal.within(lambda: self._put_aside(row.number))
+
+    def _put_aside(self, number:int)->Row:
+        row = self.ledger.refresh().rows[number]
+        if not row.done and not row.attrs.get('lost'): self.ledger.journal.append(pause(row.id, self.worker, len(row.reports)))
+        self.ledger.refresh()
         return row
 
     def _values(self, metrics:dict[str, float], state:str|None)->list[float]|None:
@@ -432,10 +442,12 @@ class _Telling(_Reporting):
 
     def _put_back(self, number:int)->Row:
         "Let the point of an interrupted trial wait for whoever asks next."
-        with self._threads, self.ledger.journal.alone():
-            row = self.ledger.refresh().rows[number]
-            if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
-            self.ledger.refresh()
+        with self._threads: return self.ledger.journal.within(lambda: self._interrupted(number))
+
+    def _interrupted(self, number:int)->Row:
+        row = self.ledger.refresh().rows[number]
+        if not row.done: self.ledger.journal.append(self._lost(row, 'interrupted'))
+        self.ledger.refresh()
         return row
 
 # %% ../../nbs/tune/52_study.ipynb #c029
