@@ -82,6 +82,25 @@ def _share(path:Path, place:str, why:str)->None:
     if data: time.sleep(1)
 
 # %% ../../nbs/tune/51_storage.ipynb #c013
+class _Fresh(_File):
+    "The file as the last holder left it."
+    def _current(self, size:int)->int:
+        "The file opened anew, of `size` bytes at least."
+        shown = 0
+        for pause in (*[.01]*10, *[.1]*300):
+            self.close()
+            if (shown := os.fstat(fd := self._open()).st_size) >= size: return fd
+            time.sleep(pause)
+        raise OSError(5, f'The server still shows {shown} of {size} bytes. If somebody cut the journal, delete {self.place} '
+            'when nobody works on the study', str(self.path))
+
+    def _end_line(self, fd:int)->None:
+        "End the last line, of which a writer that died left a part, or all but its end: from here on it is read, as a record or as none."
+        size = os.fstat(fd).st_size
+        with suppress(OSError):
+            if size and os.pread(fd, 1, size - 1) != b'\n': os.write(fd, b'\n')
+
+# %% ../../nbs/tune/51_storage.ipynb #c015
 T = TypeVar('T')
 
 def _lines(records:Iterable[dict], number:int|None=None)->bytes:
@@ -89,8 +108,8 @@ def _lines(records:Iterable[dict], number:int|None=None)->bytes:
     last = {} if number is None else dict(lock=number)
     return b''.join(json.dumps({**o, **last}, separators=(',', ':')).encode() + b'\n' for o in records)
 
-# %% ../../nbs/tune/51_storage.ipynb #c015
-class _Alone(_File):
+# %% ../../nbs/tune/51_storage.ipynb #c017
+class _Alone(_Fresh):
     "Appending in turns."
     @contextmanager
     def alone(self)->Iterator[None]:
@@ -117,15 +136,6 @@ class _Alone(_File):
         self._end_line(fd)
         if self.token and self.token.broken: self._fence()
 
-    def _current(self, size:int)->int:
-        "The file opened anew, of `size` bytes at least."
-        for pause in (*[.01]*10, *[.1]*300):
-            self.close()
-            if os.fstat(fd := self._open()).st_size >= size: return fd
-            time.sleep(pause)
-        raise OSError(5, f'The server still shows {os.fstat(fd).st_size} of {size} bytes. If somebody cut the journal, delete {self.place} '
-            'when nobody works on the study', str(self.path))
-
     def _leave(self)->None:
         if self.token: self._passed_on()
         elif fcntl and self.fd >= 0: fcntl.flock(self.fd, fcntl.LOCK_UN)
@@ -133,12 +143,6 @@ class _Alone(_File):
     def _passed_on(self)->None:
         if self.fd >= 0 and self.token.name: self.token.size = os.fstat(self.fd).st_size
         self.token.release()
-
-    def _end_line(self, fd:int)->None:
-        "End the last line, of which a writer that died left a part, or all but its end: from here on it is read, as a record or as none."
-        size = os.fstat(fd).st_size
-        with suppress(OSError):
-            if size and os.pread(fd, 1, size - 1) != b'\n': os.write(fd, b'\n')
 
     def _fence(self)->None:
         "A record that says nothing, but carries the number of a holder that took the lock from another."
@@ -156,7 +160,7 @@ class _Alone(_File):
             except LockLost:
                 if self._depth: raise
 
-# %% ../../nbs/tune/51_storage.ipynb #c017
+# %% ../../nbs/tune/51_storage.ipynb #c019
 class Journal(_Alone):
     "A file of JSON lines that many processes append to."
     def append(self,
@@ -217,7 +221,7 @@ def _parsed(line:bytes)->dict[str, Any]|None:
     except ValueError: return None
     return o if isinstance(o, dict) and 'op_code' in o else None
 
-# %% ../../nbs/tune/51_storage.ipynb #c019
+# %% ../../nbs/tune/51_storage.ipynb #c021
 def _sound(journal:Any, data:bytes)->int:
     "How many bytes of `data`, whole lines, can be read for good."
     at = 0
@@ -229,7 +233,7 @@ def _sound(journal:Any, data:bytes)->int:
         at += len(line)
     return at
 
-# %% ../../nbs/tune/51_storage.ipynb #c030
+# %% ../../nbs/tune/51_storage.ipynb #c032
 BEAT = 10. # Seconds between signs of life
 STALE = 120. # Seconds without one after which a worker on another machine is taken for dead
 
@@ -255,7 +259,7 @@ class Lease:
         "Let go; what still runs under the lease counts as dead."
         self._end()
 
-# %% ../../nbs/tune/51_storage.ipynb #c031
+# %% ../../nbs/tune/51_storage.ipynb #c033
 def _beat(path:Path, over:threading.Event)->None:
     while not over.wait(BEAT):
         with suppress(OSError): os.utime(path)
@@ -266,7 +270,7 @@ def _let_go(over:threading.Event, path:Path, lock:Lock, pid:int)->None:
     with suppress(OSError): path.unlink()
     lock.release()
 
-# %% ../../nbs/tune/51_storage.ipynb #c033
+# %% ../../nbs/tune/51_storage.ipynb #c035
 @cache
 def _watched()->dict[str, _Watch]:
     "The leases of other machines that this process has looked at."
@@ -286,7 +290,7 @@ def alive(
     elif who.get('host') == socket.gethostname(): return False
     return _watched().setdefault(str(path), _Watch()).still(sign, math.inf, now) < STALE
 
-# %% ../../nbs/tune/51_storage.ipynb #c038
+# %% ../../nbs/tune/51_storage.ipynb #c040
 class JournalBackend:
     "The journal at `path` as Optuna's `JournalStorage` wants it."
     def __init__(self,
@@ -311,7 +315,7 @@ class JournalBackend:
     def __getstate__(self)->dict: return dict(path=self.path)
     def __setstate__(self, state:dict)->None: self.__init__(state['path']) # type: ignore[misc]
 
-# %% ../../nbs/tune/51_storage.ipynb #c040
+# %% ../../nbs/tune/51_storage.ipynb #c042
 def optuna_storage(
     path:str|Path, # The study's journal
 )->Any: # An `optuna.storages.JournalStorage`

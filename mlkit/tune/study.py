@@ -264,9 +264,27 @@ class _GoingOn(_Burying):
 
 # %% ../../nbs/tune/52_study.ipynb #c021
 class StudyDone(Exception): "The study has nothing more to ask."
+
+class _Making(_GoingOn):
+    "Trials at new points."
+    def _made(self, point:dict|None, trials:int|None, budget:Budget|None, worker:str)->Row:
+        "A trial at a new point."
+        if trials is not None and self.ledger.counted >= trials: raise StudyDone(f'{self.name} has its {trials} trials')
+        return self._created(*self._new(point), budget, worker)
+
+    def _created(self, point:dict, attrs:dict, budget:Budget|None, worker:str)->Row:
+        if budget and budget.devices: attrs = dict(attrs, devices=budget.devices)
+        self.ledger.journal.append([create(self.space, point, worker, **attrs)], sync=False)
+        return self._newest()
+
+    def _newest(self)->Row:
+        "The newest trial of this worker: another's stands behind it when this process was stopped after writing."
+        return next(r for r in reversed(self.ledger.refresh().rows) if r.attrs.get('worker') == self.worker)
+
+# %% ../../nbs/tune/52_study.ipynb #c023
 class StudyWaits(StudyDone): "Nothing to ask for now; what others are trying may make another trial worth going on with."
 
-class _Asking(_GoingOn):
+class _Asking(_Making):
     "Which point is next."
     def ask(self,
         point:Mapping[str, Any]|None=None, # Try this one; by default the sampler chooses
@@ -305,20 +323,6 @@ class _Asking(_GoingOn):
         book.refresh()
         return row
 
-    def _made(self, point:dict|None, trials:int|None, budget:Budget|None, worker:str)->Row:
-        "A trial at a new point."
-        if trials is not None and self.ledger.counted >= trials: raise StudyDone(f'{self.name} has its {trials} trials')
-        return self._created(*self._new(point), budget, worker)
-
-    def _created(self, point:dict, attrs:dict, budget:Budget|None, worker:str)->Row:
-        if budget and budget.devices: attrs = dict(attrs, devices=budget.devices)
-        self.ledger.journal.append([create(self.space, point, worker, **attrs)], sync=False)
-        return self._newest()
-
-    def _newest(self)->Row:
-        "The newest trial of this worker: another's stands behind it when this process was stopped after writing."
-        return next(r for r in reversed(self.ledger.refresh().rows) if r.attrs.get('worker') == self.worker)
-
     def _last(self, worker:str, why:StudyDone)->Row:
         "The paused trial to go on with where no new points will come; raises `why` when there is none."
         if not hasattr(self.stop, 'go_on'): raise why
@@ -327,7 +331,7 @@ class _Asking(_GoingOn):
         if (row := self._waiting(last=True)) is None: raise why
         return row
 
-# %% ../../nbs/tune/52_study.ipynb #c023
+# %% ../../nbs/tune/52_study.ipynb #c025
 class _Closing(_Asking):
     "The last record of a trial."
     def _close(self, row:Row, state:str, values:list[float]|None, attrs:dict[str, Any])->Row:
@@ -354,7 +358,7 @@ class _Closing(_Asking):
         book.journal.append([made, *end(len(book._ids), worker, state, values, **attrs), *dropped])
         return self._newest()
 
-# %% ../../nbs/tune/52_study.ipynb #c025
+# %% ../../nbs/tune/52_study.ipynb #c027
 class _Reporting(_Closing):
     "What a trial says on its way."
     def _note(self, trial:Trial, **attrs:Any)->None:
@@ -389,7 +393,7 @@ class _Reporting(_Closing):
         found = row.several.get(steps[-1]) or [row.reports[steps[-1]]]
         return {o.metric: v for o, v in zip(self.goals.optimised, found)}
 
-# %% ../../nbs/tune/52_study.ipynb #c027
+# %% ../../nbs/tune/52_study.ipynb #c029
 class _Telling(_Reporting):
     "How it went."
     def tell(self,
@@ -450,7 +454,7 @@ class _Telling(_Reporting):
         self.ledger.refresh()
         return row
 
-# %% ../../nbs/tune/52_study.ipynb #c029
+# %% ../../nbs/tune/52_study.ipynb #c031
 class _Tracked(_Telling):
     "The runs of a study."
     def _begin_run(self, trial:Trial)->Any:
@@ -469,7 +473,7 @@ class _Tracked(_Telling):
         with suppress(Exception): run.summary['trial'] = trial.number
         run.finish('interrupted' if stopped else 'failed' if state == 'fail' else 'finished')
 
-# %% ../../nbs/tune/52_study.ipynb #c032
+# %% ../../nbs/tune/52_study.ipynb #c034
 class _Steered(_Tracked):
     "A study that is paused, stopped and resumed by hand."
     def pause(self)->None:
@@ -489,7 +493,7 @@ class _Steered(_Tracked):
         "Let a study that was paused or stopped go on."
         if self.ledger.refresh().attrs.get('hold'): self.ledger.journal.append(held('resume'))
 
-# %% ../../nbs/tune/52_study.ipynb #c034
+# %% ../../nbs/tune/52_study.ipynb #c036
 class Patience:
     "Waits a little longer each time, and says why after a while."
     def __init__(self): self.seconds, self.until = .02, time.monotonic() + 30
@@ -501,7 +505,7 @@ class Patience:
         self.seconds = min(self.seconds*1.5, .5)
         if time.monotonic() > self.until: self.until = (say(f'{why}; waiting'), math.inf)[1]
 
-# %% ../../nbs/tune/52_study.ipynb #c036
+# %% ../../nbs/tune/52_study.ipynb #c038
 class _Running(_Steered):
     "One trial after another."
     @property
@@ -550,7 +554,7 @@ class _Running(_Steered):
         if why: say(f'{self.name} ends: {why}')
         return self
 
-# %% ../../nbs/tune/52_study.ipynb #c038
+# %% ../../nbs/tune/52_study.ipynb #c040
 class Study(_Running):
     "A sweep: `ask` and `tell`, `with study.trial() as t`, `run` for a function; `best` and `df` say how it went."
     @property
