@@ -68,6 +68,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mlkit.cli.train._count': ('cli/train.html#_count', 'mlkit/cli/train.py'),
                                  'mlkit.cli.train.train': ('cli/train.html#train', 'mlkit/cli/train.py')},
             'mlkit.cli.tune': { 'mlkit.cli.tune._ended_by_signals': ('cli/tune.html#_ended_by_signals', 'mlkit/cli/tune.py'),
+                                'mlkit.cli.tune._wish': ('cli/tune.html#_wish', 'mlkit/cli/tune.py'),
                                 'mlkit.cli.tune.agent': ('cli/tune.html#agent', 'mlkit/cli/tune.py'),
                                 'mlkit.cli.tune.sweep': ('cli/tune.html#sweep', 'mlkit/cli/tune.py')},
             'mlkit.cli.ui': { 'mlkit.cli.ui.report': ('cli/ui.html#report', 'mlkit/cli/ui.py'),

@@ -410,3 +410,12 @@ def test_the_sampler_of_bayes_takes_every_distribution(tmp_path):
     study.run(lambda t: float(t['e_uniform']), trials=16)
     assert [r.state for r in study.rows] == ['complete']*16 and again.space == s.space
     assert all(set(s.params(r.params)) == set(s.space.dists) for r in study.rows)
+
+def test_failures_in_a_row_end_the_agent_and_a_success_begins_anew():
+    from mlkit.tune.agent import Failures
+    f, said = Failures(dict(WANDB_AGENT_DISABLE_FLAPPING='true'), in_a_row=2), []
+    for rc in (1, 0, 1, -9, 1, 1):
+        f.add(rc)
+        said.append(f.why())
+    assert said == ['']*5 + ['2 trials in a row have failed']
+    with pytest.raises(ValueError, match='at least 1'): Failures({}, in_a_row=0)

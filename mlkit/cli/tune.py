@@ -12,16 +12,41 @@ __all__ = ['COMMANDS', 'sweep', 'agent']
 import shlex, signal, sys, threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # %% ../../nbs/cli/95_tune.ipynb #c008
+def _wish(name:str, wishes:list[str], project:str|None, store:str|None)->None:
+    "Write a wish for the study `name` into its journal."
+    from mlkit.core.config import find_store
+    from mlkit.tune.study import Study
+    if len(wishes) > 1: raise ValueError(f"Choose one of --{', --'.join(wishes)}")
+    home, parts = find_store(store), name.split('/')
+    where, name = (parts[-2] if len(parts) > 1 else project), parts[-1]
+    every = {o.parent: f'{o.parents[2].name}/{o.parent.name}' for o in sorted(home.glob('*/.studies/*/journal.log'))}
+    found = [o for o, said in every.items() if o.name == name and where in (None, o.parents[1].name)]
+    if len(found) != 1:
+        what = 'Several studies are' if found else 'There is no study'
+        raise ValueError(f"{what} called {name!r} in {home}; there are: {', '.join(every.values()) or 'none'}")
+    study = Study(found[0].name, project=found[0].parents[1].name, store=str(home))
+    dict(stop=study.halt, pause=study.pause, resume=study.resume)[wishes[0]]()
+    stops = 'stops: its trials at hand are put back at their next report; --resume lets it go on'
+    said = dict(stop=stops, pause='is paused: the trials that run finish', resume='goes on')
+    print(f'{every[found[0]]} {said[wishes[0]]}')
+
+# %% ../../nbs/cli/95_tune.ipynb #c010
 def sweep(
-    file:str, # A sweep in W&B's format (YAML)
+    file:str, # A sweep in W&B's format (YAML); with --stop, --pause or --resume a sweep's name, or PROJECT/NAME
     *,
     project:str|None=None, # The project; by default the one that the file names
     name:str|None=None, # The sweep's name; by default the one in the file, else the file's
     store:str|None=None, # The store's folder
+    stop:bool=False, # Begin no new trials, and put those that run back at their next report
+    pause:bool=False, # Begin no new trials; those that run finish
+    resume:bool=False, # Begin new trials again
 )->None:
     "Make a sweep of a W&B sweep file, and say how to start its agents."
+    wishes = [k for k, on in dict(stop=stop, pause=pause, resume=resume).items() if on]
+    if wishes: return _wish(file, wishes, project, store)
     from mlkit.tune.wandb import read_sweep
     read = read_sweep(file)
     study = read.study(name, project, store)
@@ -31,7 +56,7 @@ def sweep(
     more = f' --store {shlex.quote(store)}' if store else ''
     print('Start as many agents as you like:\n\n    mlkit agent ' + shlex.quote(f'{study.project}/{study.name}') + more)
 
-# %% ../../nbs/cli/95_tune.ipynb #c013
+# %% ../../nbs/cli/95_tune.ipynb #c018
 @contextmanager
 def _ended_by_signals()->Iterator[None]:
     "SIGTERM as Ctrl-C, where signals can be caught."
@@ -42,23 +67,33 @@ def _ended_by_signals()->Iterator[None]:
     finally:
         if mine: signal.signal(signal.SIGTERM, before)
 
-# %% ../../nbs/cli/95_tune.ipynb #c014
+# %% ../../nbs/cli/95_tune.ipynb #c019
 def agent(
     sweep:str, # A sweep's name, or PROJECT/NAME
     *,
     count:int|None=None, # Trials of this agent; by default until the sweep ends
     project:str|None=None, # Where the sweep is, if its name isn't enough
+    max_consecutive_failed_runs:int|None=None, # Give up after so many failures one after another
+    hours:float|None=None, # End the sweep when trials have run for so long, by the clock, over all agents and sessions
+    device_hours:float|None=None, # The same, summed over trials
+    usd:float|None=None, # The same in USD, at `rate` or the listed price of `gpu`
+    rate:float|None=None, # USD for an hour of one device
+    gpu:str='', # The device's name, such as 'H100'
+    worth:float|None=None, # USD for an improvement of the goal by 1: ends the sweep when a trial is expected to gain less than its price
     wandb:bool=True, # Let `import wandb` in the program mean mlkit
     store:str|None=None, # The store's folder
 )->None:
     "Run the program of a sweep, one trial after another."
     from mlkit.tune.agent import Agent
+    from mlkit.tune.budget import Budget
     from mlkit.tune.wandb import find_sweep
     read, study = find_sweep(sweep, project, store)
-    with _ended_by_signals(): n = Agent(read, study, count, wandb).run()
+    limits = dict[str, Any](hours=hours, device_hours=device_hours, usd=usd, worth=worth)
+    budget = Budget(**limits, rate=rate, gpu=gpu) if any(v is not None for v in limits.values()) else None
+    with _ended_by_signals(): n = Agent(read, study, count, wandb, in_a_row=max_consecutive_failed_runs, budget=budget).run()
     try: best = f"; the best is trial {study.best.number}: {', '.join(f'{k} {v}' for k, v in study.best.params.items())}"
     except ValueError: best = ''
     print(f"{study.project}/{study.name}: {n} trial{'s'*(n != 1)} by this agent, {len(study)} in all{best}")
 
-# %% ../../nbs/cli/95_tune.ipynb #c024
+# %% ../../nbs/cli/95_tune.ipynb #c032
 COMMANDS = [sweep, agent]

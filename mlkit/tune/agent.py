@@ -21,6 +21,7 @@ from ..core.ids import new_id
 from ..track.history import History
 from ..track.run import say
 from ..track.trial import TRIAL
+from .budget import Budget
 from .study import Patience, Pruned, Study, StudyDone, StudyWaits, Trial
 from .wandb import SECONDS, Sweep, command
 
@@ -106,8 +107,10 @@ class Failures:
     "Counts how trials end, and says when to give up."
     def __init__(self,
         env:Mapping[str, str]=os.environ, # Where `WANDB_AGENT_DISABLE_FLAPPING` and `WANDB_AGENT_MAX_INITIAL_FAILURES` are
+        in_a_row:int|None=None, # Give up after so many failures one after another, as `max_consecutive_failed_runs` of W&B
     ):
-        self.began, self.failed, self.ended = time.monotonic(), 0, 0
+        self.began, self.failed, self.ended, self.row, self.in_a_row = time.monotonic(), 0, 0, 0, in_a_row
+        if in_a_row is not None and in_a_row < 1: raise ValueError(f'in_a_row={in_a_row}: at least 1 failure is needed to give up')
         self.off = env.get('WANDB_AGENT_DISABLE_FLAPPING') == 'true'
         self.initial = int(env.get('WANDB_AGENT_MAX_INITIAL_FAILURES', 5))
 
@@ -115,9 +118,11 @@ class Failures:
         "A program has ended with the exit status `rc`."
         self.ended += 1
         self.failed += rc > 0                                      # a signal is nobody's fault
+        self.row = self.row + 1 if rc > 0 else 0
 
     def why(self)->str:
         "Why to give up; empty to go on."
+        if self.in_a_row and self.row >= self.in_a_row: return f'{self.row} trials in a row have failed'
         if self.off: return ''
         early = time.monotonic() - self.began < 60
         if early and self.failed >= 3: return f'{self.failed} trials have failed in the first 60 seconds'
@@ -166,14 +171,18 @@ class Agent:
         count:int|None=None, # Trials of this agent; None goes on until the sweep ends
         wandb:bool=True, # Let `import wandb` in the program mean mlkit
         poll:float=.5, # Seconds between two looks at what the program logs
-    ): self.sweep, self.study, self.count, self.wandb, self.poll, self.failures = sweep, study, count, wandb, poll, Failures()
+        in_a_row:int|None=None, # Give up after so many failures one after another
+        budget:Budget|None=None, # Of the whole sweep
+    ):
+        self.sweep, self.study, self.count, self.wandb, self.poll = sweep, study, count, wandb, poll
+        self.failures, self.budget = Failures(in_a_row=in_a_row), budget
 
     def run(self)->int: # How many trials have ended
         "Work until the sweep or `count` ends; `RuntimeError` when the program fails all the time."
         waits = Patience()
         while self.count is None or self.failures.ended < self.count:
             if self._reached(): break
-            try: trial = self.study.ask(trials=self.sweep.run_cap)
+            try: trial = self.study.ask(trials=self.sweep.run_cap, budget=self.budget)
             except StudyWaits as e:
                 waits.pause(str(e))
                 continue

@@ -311,7 +311,7 @@ class _Asking(_Making):
     def _take(self, proposal:tuple, worker:str, mine:bool, trials:int|None, budget:Budget|None)->Row:
         self.bury()
         book = self.ledger.refresh()
-        if book.attrs.get('hold') == 'stop': raise StudyDone(f'{self.name} was stopped; run goes on with it')
+        if book.attrs.get('hold') == 'stop': raise StudyDone(f'{self.name} was stopped; run(), or mlkit sweep NAME --resume, lets it go on')
         if book.attrs.get('hold'): raise StudyWaits(f'{self.name} is paused; resume() or the button lets it go on')
         if budget and (why := budget.over(book.rows, time.time(), self.goals.first.mode)): raise StudyDone(f'{self.name}: {why}')
         row = None if mine else self._waiting()
