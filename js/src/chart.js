@@ -1,7 +1,10 @@
 // One panel: uPlot draws axes, grid, cursor and zoom; the lines are ours, since each has positions of its own.
+import {unmask} from './locale.js'                                      // before uPlot
 import uPlot from 'uplot'
 import {DASHES, clock, coarse, envelope, extent, fitted, logTicks, moved, nearest, number, range, within} from './data.js'
 import {h} from './dom.js'
+
+unmask()
 
 const DAY = '\n{YYYY}-{MM}-{DD}'
 const TIMES = [[86400, '{YYYY}-{MM}-{DD}', null, null, null, null, null, null, 1], [60, '{HH}:{mm}', DAY, null, DAY, null, null, null, 1],

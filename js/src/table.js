@@ -1,6 +1,6 @@
 // The table of runs: sorts, groups and chooses columns by itself, and tells its hooks what is chosen (choose), pointed at (light) and that
 // it looks otherwise now (sorted). `tools` are its controls, for whoever shows it to place.
-import {columns, duration, fields, gathered, joined, mean, number, parted, sorted} from './data.js'
+import {columns, duration, fields, fitted, gathered, joined, mean, number, parted, sorted} from './data.js'
 import {h} from './dom.js'
 
 const CELLS = 1400        // of one page of rows, of which there are 12 at least, and as many as fit; more come when the end of these is in sight
@@ -250,18 +250,23 @@ function arrange(parent, next) {
   while (at) { const gone = at; at = at.nextSibling; gone.remove() }
 }
 
+// The usual range, as in a chart; triangles stand where the line leaves it.
 function sparkline(c, o, color) {
   if (!o?.n) { if (c.shows) c.width = 160; return }
-  let lo = Infinity, hi = -Infinity, pen = false
-  for (const v of o.y) if (Number.isFinite(v)) { lo = Math.min(lo, v); hi = Math.max(hi, v) }
-  if (lo > hi) return
-  const g = c.getContext('2d')
+  const from = o.x[0], end = o.x[o.n - 1], range = fitted([o], from, end)
+  if (!range) return
+  const [lo, hi] = range, g = c.getContext('2d')
+  const beyond = []
+  let pen = false
   g.clearRect(0, 0, 160, 40)
-  g.strokeStyle = color; g.lineWidth = 2; g.beginPath()
+  g.strokeStyle = g.fillStyle = color; g.lineWidth = 2; g.beginPath()
   for (let i = 0; i < o.n; i++) {
-    if (!Number.isFinite(o.y[i])) { pen = false; continue }
-    const x = 2 + 156 * (o.x[i] - o.x[0]) / (o.x[o.n - 1] - o.x[0] || 1), y = 36 - 32 * (o.y[i] - lo) / (hi - lo || 1)
+    const v = o.y[i], x = 2 + 156 * (o.x[i] - from) / (end - from || 1)
+    if (!Number.isFinite(v)) { pen = false; continue }
+    const y = Math.max(-40, Math.min(80, 40 - 40 * (v - lo) / (hi - lo)))
     pen ? g.lineTo(x, y) : g.moveTo(x, y); pen = true
+    if (v > hi || v < lo) beyond.push([x, v > hi ? 0 : 40])
   }
   g.stroke()
+  for (const [x, y] of beyond) { g.beginPath(); g.moveTo(x, y); g.lineTo(x - 5, Math.abs(y - 9)); g.lineTo(x + 5, Math.abs(y - 9)); g.fill() }
 }

@@ -140,9 +140,11 @@ def edited(
 
 def labels(
     found:Sequence[RunRecord], # The runs
-)->dict[str, Any]: # Their `tags`, and whether all are `archived`
+)->dict[str, Any]: # Their `tags`, those that only `some` have, and whether all are `archived`
     "What the page offers to change."
-    return dict(tags=sorted({t for r in found for t in r.tags}), archived=bool(found) and all(r.archived for r in found))
+    tags = sorted({t for r in found for t in r.tags})
+    some = [t for t in tags if not all(t in r.tags for r in found)]
+    return dict(tags=tags, some=some, archived=bool(found) and all(r.archived for r in found))
 
 # %% ../../nbs/ui/63_page.ipynb #c027
 EDIT_HEADER = 'x-mlkit-edit'

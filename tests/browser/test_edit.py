@@ -137,3 +137,24 @@ def test_archived_runs_are_listed_where_they_are_asked_for(store):
         tab.click('.change')
         saved(tab, lambda: tab.click('text=Bring back'))
         assert len(mlkit.runs('p', store)) == 3
+
+def test_a_tag_that_some_have_is_ticked_for_none(store):
+    with served(store, 'p', '--edit') as (_, url):
+        assert post(url, dict(runs=keys(store)[:1], add=['few']))[0] == 200
+        with page() as tab:
+            tab.goto(url)
+            tab.wait_for_selector('body[data-drawn]')
+            states = '[...document.querySelectorAll("dialog [type=checkbox]")].map(o => [o.value, o.checked, o.indeterminate])'
+            def opened():
+                tab.locator('[data-ref=edit]').click()
+                tab.wait_for_selector('dialog')
+                return sorted(tab.evaluate(states))
+            assert opened() == [['few', False, True], ['old', True, False]]
+            tab.locator('dialog button:text("Save")').click()
+            tab.wait_for_selector('dialog', state='detached')
+            assert sorted(len(o[1]) for o in what(store)) == [1, 1, 2]
+            opened()
+            tab.locator('dialog [value=few]').click()
+            tab.locator('dialog button:text("Save")').click()
+            tab.wait_for_selector('dialog', state='detached')
+            assert all(set(o[1]) == {'old', 'few'} for o in what(store)) and not tab.problems

@@ -493,3 +493,18 @@ def test_the_pure_functions_of_the_front_end():
     finally: sys.path.pop(0)
     r = subprocess.run([build.node(), '--test', *map(str, (ROOT/'js'/'test').glob('*.js'))], capture_output=True, text=True)
     assert r.returncode == 0, r.stdout[-3000:]
+
+def test_a_browser_with_an_odd_language_draws(tmp_path):
+    "Intl knows no language `C`; a page of such a browser has its charts all the same, and its small curves survive a spike."
+    with mlkit.init(project='p', store=tmp_path, system=False, hardware=False) as run:
+        for k in range(200): run.log(loss=1e6 if k == 150 else (k//10) % 2)
+    with served(tmp_path, 'p') as (_, url), page() as tab:
+        tab.add_init_script("Object.defineProperty(Navigator.prototype, 'language', {get: () => 'C', configurable: true})")
+        tab.goto(url)
+        tab.wait_for_selector('body[data-drawn]')
+        assert tab.evaluate('navigator.language') == 'C' and not tab.problems
+        ink = '''x => { const c = document.querySelector('canvas.spark'), rows = new Set()
+            const d = c.getContext('2d').getImageData(x, 0, 40, 40).data
+            for (let i = 3; i < d.length; i += 4) if (d[i] > 60) rows.add(Math.floor((i >> 2) / 40))
+            return rows.size }'''
+        tab.wait_for_function(f'({ink})(20) > 20', timeout=5000)
