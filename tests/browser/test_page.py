@@ -507,4 +507,4 @@ def test_a_browser_with_an_odd_language_draws(tmp_path):
             const d = c.getContext('2d').getImageData(x, 0, 40, 40).data
             for (let i = 3; i < d.length; i += 4) if (d[i] > 60) rows.add(Math.floor((i >> 2) / 40))
             return rows.size }'''
-        tab.wait_for_function(f'({ink})(20) > 20', timeout=5000)
+        tab.wait_for_function(f'({ink})(20) > 20')
