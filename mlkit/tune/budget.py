@@ -31,10 +31,13 @@ def spells(
     now:float, # Seconds since the epoch, the end if it runs
 )->list[Span]: # More than one for a trial that was paused
     "When it began and ended; one whose worker died ended with its last sign of life."
+    if (kept := vars(row).get('_spells')): return kept
     out = [(_at(a), _at(b)) for a, b in row.stints]
-    if not row.started: return out
-    last = max(min(row.attrs.get('seen', math.inf), _at(row.ended)), _at(row.started)) if row.ended else now
-    return [*out, (_at(row.started), last)]
+    if row.started:
+        last = max(min(row.attrs.get('seen', math.inf), _at(row.ended)), _at(row.started)) if row.ended else now
+        out.append((_at(row.started), last))
+    if row.done: vars(row)['_spells'] = out                         # it won't change any more; a study asks for all before each trial
+    return out
 
 def spans(
     rows:Iterable[Row], # Trials
@@ -102,8 +105,9 @@ class Budget:
         now:float, # Seconds since the epoch
     )->Spent:
         "What the trials have taken."
-        held = sum((b - a)*(r.attrs.get('devices') or self.devices or 1) for r in rows for a, b in spells(r, now))/3600
-        return Spent(clocked(spans(rows, now))/3600, held, held*self.rate if self.rate else None)
+        found = [(spells(r, now), r.attrs.get('devices') or self.devices or 1) for r in rows]
+        held = sum((b - a)*n for o, n in found for a, b in o)/3600
+        return Spent(clocked(s for o, _ in found for s in o)/3600, held, held*self.rate if self.rate else None)
 
     def over(self,
         rows:Sequence[Row], # All trials
