@@ -73,7 +73,7 @@ cells: check-sync
 
 tests: check-sync
 	@echo '== tests/'
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --durations 12 tests
 
 sync: setup
 	@$(BIN)/python tools/sync.py
