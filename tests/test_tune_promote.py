@@ -256,6 +256,11 @@ m.population({str(tmp_path)!r}, retries=9).run(m.grow, progress=False)"""
     assert len(s) == 8 and not s.ledger.running and not s.ledger.paused and not s.ledger.waiting
     assert sum(r.state == 'complete' and len(r.reports) == 12 for r in s.rows) == 8
 
+def test_a_population_that_is_not_filled_comes_to_its_end(tmp_path):
+    s = population(tmp_path)
+    s.run(grow, trials=5, progress=False)
+    assert [len(r.reports) for r in s.rows if r.state == 'complete'] == [12]*5 and len(s) == 5
+
 def test_a_crashed_donor_is_no_donor(tmp_path):
     "A member that fails drops out; the rest go on without it."
     s = population(tmp_path)

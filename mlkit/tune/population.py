@@ -81,11 +81,11 @@ class PBT:
 
     def go_on(self,
         ledger:Ledger, # The study's trials
-        last:bool=False, # No new points will come, and nothing runs; of no interest here
+        last:bool=False, # No new points will come, and nothing runs: a population that was not filled goes on as it is
     )->Row|list[Exchange]|None:
         "The paused trial that is to go on now, or what a whole generation exchanges before."
         members = [r for r in ledger.counting if r.state != 'fail']
-        if not ledger.paused or len(ledger.counting) < self.population: return None
+        if not ledger.paused or (len(ledger.counting) < self.population and not last): return None
         age = min(r.attrs['paused'] for r in ledger.paused.values())
         if any(len(r.reports) < age and not r.done for r in members): return None
         if any(r.attrs.get('since') == age for r in ledger.rows): swaps = []              # done when the generation became whole
