@@ -261,6 +261,30 @@ def test_a_population_that_is_not_filled_comes_to_its_end(tmp_path):
     s.run(grow, trials=5, progress=False)
     assert [len(r.reports) for r in s.rows if r.state == 'complete'] == [12]*5 and len(s) == 5
 
+def test_an_exchange_that_was_cut_off_is_made_again(tmp_path, monkeypatch):
+    "The copies are there, the records are not: whoever asks next isn't stopped by what was left."
+    s = population(tmp_path)
+    def fail(records, sync=True): raise OSError(28, 'the disk is full')
+    real = s.ledger.journal.append
+    def append(records, sync=True):
+        if any(o.get('user_attr', o.get('user_attrs', {})).get('parent') is not None for o in list(records)): fail(records)
+        real(records, sync)
+    monkeypatch.setattr(s.ledger.journal, 'append', append)
+    with pytest.raises(OSError, match='disk is full'): s.run(grow, progress=False)
+    monkeypatch.undo()
+    s.run(grow, progress=False)
+    assert sum(r.state == 'complete' and len(r.reports) == 12 for r in s.rows) == 8
+
+def test_a_journal_that_cannot_be_written_stops_no_training(tmp_path, monkeypatch, capsys):
+    s = study(tmp_path, stop=None)
+    with s.ask() as t:
+        monkeypatch.setattr(s.ledger.journal, 'append', lambda *a, **kw: (_ for _ in ()).throw(OSError(28, 'No space left')))
+        for i in range(3): t.report(acc=float(i))
+        monkeypatch.undo()
+        t.report(acc=3.)
+    assert t.row.reports == {i: float(i) for i in range(4)} and t.row.state == 'complete'
+    assert sum('no report can be written' in o for o in capsys.readouterr().err.splitlines()) == 1
+
 def test_a_crashed_donor_is_no_donor(tmp_path):
     "A member that fails drops out; the rest go on without it."
     s = population(tmp_path)

@@ -305,9 +305,11 @@ class _Kept(_Questions):
         return {k: v for k,v in out.items() if v is not None}
 
 # %% ../../nbs/train/45_learner.ipynb #c028
-def _unfinished(project:str|None)->Any:
-    "The project's last run that hasn't finished, if there is one."
+def _run_to_go_on(resume:Any, project:str|None)->Any:
+    "The run that `resume` names, or the project's last one that hasn't finished, if there is one."
+    from mlkit.track.record import find_record
     from mlkit.track.store import runs
+    if resume is not True: return find_record(getattr(resume, 'id', resume))
     return next((r for r in runs(project) if r.status not in ('finished', 'running')), None)
 
 def _kept_by(run:str|Path)->str: return str(Path(run)/'files'/'checkpoints')
@@ -318,9 +320,9 @@ class _Place(_Kept):
     def _find(self, resume:Any, project:str|None, cbs:Sequence[Callback])->str|None:
         "The folder of the checkpoints to go on from; None where there is nothing to go on with."
         if resume is None: resume = next((p for o in (*self.cbs, *cbs) if (p := o.resume_from(self))), None)
-        if resume is None or isinstance(resume, Path): return resume and str(resume)
-        from mlkit.track.record import find_record
-        found = _unfinished(project) if resume is True else find_record(getattr(resume, 'id', resume))
+        elif isinstance(resume, Path) and not checkpoints(resume): raise FileNotFoundError(f'No checkpoint in {resume}')
+        if self.rank or resume is None or isinstance(resume, Path): return resume and str(resume)     # rank 0 says where
+        found = _run_to_go_on(resume, project)
         if found is None or resume is True or checkpoints(found): return found and _kept_by(found.path)
         raise FileNotFoundError(f'Run {found.name} has no checkpoint to go on with')
 

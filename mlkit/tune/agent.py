@@ -22,7 +22,7 @@ from ..track.history import History
 from ..track.run import say
 from ..track.trial import TRIAL
 from .budget import Budget
-from .study import Patience, Pruned, Study, StudyDone, StudyWaits, Trial
+from .study import Backoff, Pruned, Study, StudyDone, StudyWaits, Trial
 from .wandb import SECONDS, Sweep, command
 
 # %% ../../nbs/tune/54a_agent.ipynb #c008
@@ -140,18 +140,19 @@ class _Watch:
         while True:
             rc = None
             with suppress(subprocess.TimeoutExpired): rc = p.wait(self.pause)
-            if self._hear() and rc is None:
+            if self._hear(rc is None) and rc is None:
                 self.pruned, rc = True, stop(p)
-                self._hear()
+                self._hear(False)
             if rc is not None: return rc
 
-    def _hear(self)->bool: # Whether the trial should stop
+    def _hear(self, running:bool)->bool: # Whether the trial should stop
         began, stop = time.monotonic(), False
         for v in logged(self.brief.run, self.goals[0].metric)[self.heard:]:
             try: self.trial.hear(self.heard, {self.goals[0].metric: v})
             except Pruned: stop = True
             self.heard += 1
-        try: self.trial.study.check(self.trial)
+        try:
+            if running and not stop: self.trial.study.check(self.trial)
         except Pruned: stop = True
         self.pause = min(max(self.poll, 20*(time.monotonic() - began)), 30)
         return stop
@@ -179,7 +180,7 @@ class Agent:
 
     def run(self)->int: # How many trials have ended
         "Work until the sweep or `count` ends; `RuntimeError` when the program fails all the time."
-        waits = Patience()
+        waits = Backoff()
         while self.count is None or self.failures.ended < self.count:
             if self._reached(): break
             try: trial = self.study.ask(trials=self.sweep.run_cap, budget=self.budget)
@@ -190,7 +191,7 @@ class Agent:
                 say(str(e))
                 break
             self._one(trial)
-            waits = Patience()
+            waits = Backoff()
             if why := self.failures.why(): raise RuntimeError(f'{why}: see what the program says above. Run it by hand, or set '
                 'WANDB_AGENT_DISABLE_FLAPPING=true to go on')
         return self.failures.ended

@@ -49,7 +49,9 @@ class ReportTrial(Callback):
         try: self.trial.hear(learn.epoch, learn.results, learn.epoch >= learn.epochs)
         except Pruned as e: raise CancelFit(f'the study ends this trial {e}') from None
 
-    def cleanup_fit(self, learn:Any)->None: self._leave(learn)       # by now the last checkpoint is on the disk
+    def cleanup_fit(self, learn:Any)->None:
+        learn.own_settings = False
+        self._leave(learn)                               # by now the last checkpoint is on the disk
 
     def _leave(self, learn:Any)->None:
         "Tell the trial where its checkpoints are."

@@ -103,7 +103,7 @@ def headline(
     n = {w: sum(r.state == s and r.number not in ledger.replaced for r in ledger.rows) for s, w in WORDS.items()}
     over = sum(n[w] for w in ('done', 'stopped', 'paused', 'failed'))
     counts = ', '.join(f'{v} {w}' for w, v in n.items() if v)
-    left = f', about {show_duration(spent/ended*(total - over))} left' if total and ended and over < total else ''
+    left = f', about {show_duration(spent/ended*(total - over))} left' if total and ended > 0 and over < total else ''
     of = f'{over}/{total}' if total else f'{over}'
     return f"{name}: {of} trials ({counts or 'none yet'}) in {show_duration(spent)}{left}"
 

@@ -51,6 +51,7 @@ def kernel_locks(
     asked = os.environ.get('MLKIT_LOCK', '')
     if asked not in ('', 'kernel', 'file'): raise ValueError(f"MLKIT_LOCK is {asked!r}; choose from: kernel, file")
     if asked: return asked == 'kernel', 'MLKIT_LOCK=file'
+    if not fcntl: return False, 'this system has no flock'
     disk, known = _identity(folder), _judged()
     if disk not in known:
         kind = file_system(folder)
@@ -71,7 +72,8 @@ def born(
     "When `pid` began, which tells it from a later one of the same number; raises `ProcessLookupError` when it is dead."
     try: stat = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     except OSError:
-        os.kill(pid, 0)
+        import psutil
+        if not psutil.pid_exists(pid): raise ProcessLookupError(3, 'dead', str(pid)) from None
         return ''
     if stat[0] in 'ZX': raise ProcessLookupError(3, 'dead, and not yet waited for', str(pid))
     return stat[19]
@@ -88,7 +90,7 @@ def lives(
     return not (now and since) or now == since
 
 # %% ../../nbs/tune/50b_locks.ipynb #c018
-LEASE = 10. # Seconds without a sign of life after which the lock of a process on another machine is taken from it
+LEASE = 10. # Seconds without a sign of life after which the lock is taken from a process; on this machine at once when it died
 WAIT = 120. # Seconds to wait for a holder that lives
 
 class LockLost(OSError):
@@ -225,8 +227,9 @@ class Token(_Taking):
     def release(self)->None:
         "Let go; what was taken away stays with its new holder."
         with self._threads:
-            if self.name: self._rename(self.name, f'free-{self.number}-{self.size}')
-            self.name = ''
+            try:
+                if self.name: self._rename(self.name, f'free-{self.number}-{self.size}')
+            finally: self.name = ''
 
     def _beating(self)->None:
         if self._over: return
@@ -250,7 +253,7 @@ def _dead(
     who:str, # A holder, as in the token's name
     still:float, # Seconds without a sign of life
 )->bool:
-    "Whether the holder died: by its number on this machine, by its silence on another."
+    "Whether the holder died: by its number on this machine, anywhere by its silence."
     if not who: return False
     _, pid, since, at, _ = parts if len(parts := who.rsplit('.', 4)) == 5 else ('', '', '', '', '')
     if at == here() and not lives(int(pid), '' if since == '0' else since): return True

@@ -141,8 +141,9 @@ class _Alone(_Fresh):
         elif fcntl and self.fd >= 0: fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def _passed_on(self)->None:
-        if self.fd >= 0 and self.token.name: self.token.size = os.fstat(self.fd).st_size
-        self.token.release()
+        try:
+            if self.fd >= 0 and self.token.name: self.token.size = max(self.token.size, os.fstat(self.fd).st_size)
+        finally: self.token.release()
 
     def _fence(self)->None:
         "A record that says nothing, but carries the number of a holder that took the lock from another."
@@ -154,11 +155,12 @@ class _Alone(_Fresh):
         do:Callable[[], T], # Reads and appends; from the beginning once more when the lock was lost meanwhile
     )->T: # What it returns
         "Call `do` while holding the journal."
-        while True:
-            try:
-                with self.alone(): return do()
-            except LockLost:
-                if self._depth: raise
+        with self._threads:
+            while True:
+                try:
+                    with self.alone(): return do()
+                except LockLost:
+                    if self._depth: raise
 
 # %% ../../nbs/tune/51_storage.ipynb #c019
 class Journal(_Alone):
@@ -177,11 +179,11 @@ class Journal(_Alone):
         if size and os.pread(fd, 1, size - 1) != b'\n': data = b'\n' + data
         try:
             if (n := os.write(fd, data)) < len(data): raise OSError(28, f'{n} of {len(data)} bytes written', str(self.path))
+            if sync or self.token: self.sync()               # a full disk of a file server shows here
         except OSError:
             if not self.token or self.token.sure:
                 with suppress(OSError): os.ftruncate(fd, size)
             raise
-        if sync or self.token: self.sync()
         if self.token and not self.token.sure: self._counted(size, data)
 
     def _counted(self, size:int, data:bytes)->None:
@@ -229,7 +231,7 @@ def _sound(journal:Any, data:bytes)->int:
         if line.strip() and _parsed(line) is None:
             where, since = journal._bad
             if where != journal.at + at: journal._bad = where, since = journal.at + at, time.monotonic()
-            if time.monotonic() - since < 1: return at
+            if time.monotonic() - since < 30: return at
         at += len(line)
     return at
 
